@@ -1,0 +1,224 @@
+"""What `mamc evaluate` and `mamc predict` do, as functions."""
+
+from pathlib import Path
+
+import numpy as np
+
+from mamc_keras.data.decode import decode_image
+from mamc_keras.evaluation import plots
+from mamc_keras.evaluation.explain import class_names
+from mamc_keras.evaluation.explain import crop_of
+from mamc_keras.evaluation.metrics import summary
+from mamc_keras.evaluation.predictions import predict_images
+from mamc_keras.evaluation.retrieval import recall_at_k
+from mamc_keras.files import write_json
+from mamc_keras.recipe import Recipe
+
+
+def preset_folder(path):
+    """Finds the preset in a run folder; a preset folder is itself.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        `Path` of the preset folder.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    path = Path(path)
+    for folder in (path / "preset", path):
+        if (folder / "task.json").is_file():
+            return folder
+    raise ValueError(
+        f"There is no trained preset. Received: {str(path)!r}. Give a run "
+        "folder of mamc train, or a folder that save_to_preset wrote."
+    )
+
+
+def load_model(path):
+    """Loads the classifier of a run folder or preset folder.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        A `MAMCImageClassifier`.
+    """
+    from mamc_keras.models import MAMCImageClassifier
+
+    return MAMCImageClassifier.from_preset(preset_folder(path))
+
+
+def data_of(path, source=None, progress=None):
+    """Opens the data of a run as its training did, unreadable files left out.
+
+    Args:
+        path: str or Path of a run folder or preset folder.
+        source: str, other data than the run's own, or `None`.
+        progress: callable `(what, done, total)`, or `None`.
+
+    Returns:
+        dict of `ImageSet` by split name.
+    """
+    from mamc_keras.run_folder import read_recipe
+    from mamc_keras.training import prepare_data
+
+    path = Path(path)
+    run = path if (path / "recipe.json").is_file() else path.parent
+    if (run / "recipe.json").is_file():
+        recipe = read_recipe(run)
+        if source and source != recipe.source:
+            # Other photos: all of them are new to the model.
+            recipe = Recipe(source=source)
+    elif source:
+        recipe = Recipe(source=source)
+    else:
+        raise ValueError(
+            f"A preset does not know its data. Received: {str(path)!r}. "
+            "Name the folder of photos as well."
+        )
+    splits, _ = prepare_data(recipe, progress)
+    return splits
+
+
+def match_classes(images, model):
+    """Renumbers labels to the model's own class order, by name.
+
+    Args:
+        images: `ImageSet`.
+        model: `MAMCImageClassifier`.
+
+    Returns:
+        `ImageSet` with the model's `class_names`.
+
+    Raises:
+        ValueError: when the photos have a class that the model lacks.
+    """
+    names = class_names(model)
+    if tuple(images.class_names) == tuple(names):
+        return images
+    number = {name: i for i, name in enumerate(names)}
+    missing = [n for n in images.class_names if n not in number]
+    if missing:
+        raise ValueError(
+            "The data has classes that the model does not know. Received: "
+            f"{', '.join(missing[:5])}. Train on this data, or leave these "
+            "folders out."
+        )
+    order = np.array([number[n] for n in images.class_names])
+    return type(images)(images.paths, order[images.labels], tuple(names))
+
+
+def evaluate(path, source=None, split="test", out=None, progress=None):
+    """Measures a classifier on one split and writes what it found.
+
+    Args:
+        path: str or Path of a run folder or preset folder.
+        source: str, data other than the run's own, or `None`.
+        split: `"train"`, `"val"` or `"test"`.
+        out: folder to write to; `evaluation-SPLIT` beside the preset.
+        progress: callable `(what, done, total)`, or `None`.
+
+    Returns:
+        `(measures, paths)`: dict of numbers, list of the files written.
+    """
+    preset = preset_folder(path)
+    images = data_of(path, source, progress)[split]
+    if not len(images):
+        raise ValueError(
+            f"There are no photos to measure on. Received: split={split!r}. "
+            "Choose another split, or add a folder of that name."
+        )
+    model = load_model(path)
+    step = progress and (lambda done, total: progress(split, done, total))
+    predictions = predict_images(
+        model, match_classes(images, model), progress=step
+    )
+    measures = {
+        "images": len(images),
+        **summary(predictions),
+        "recall@1": recall_at_k(predictions.embeddings, predictions.labels)[1],
+    }
+    out = Path(out) if out else preset.parent / f"evaluation-{split}"
+    predictions.save(out)
+    write_json(out / "metrics.json", measures)
+    plots.confusion_figure(out / "confusion.png", predictions)
+    return measures, sorted(out.iterdir())
+
+
+def readable(photos):
+    """Makes sure that every photo exists and decodes, before any work.
+
+    Args:
+        photos: list of str or Path.
+
+    Returns:
+        list of str.
+
+    Raises:
+        ValueError: names the first photo that cannot be used.
+    """
+    for photo in photos:
+        if not Path(photo).is_file():
+            raise ValueError(
+                f"There is no such photo. Received: {str(photo)!r}."
+            )
+        read_photo(photo)
+    return [str(photo) for photo in photos]
+
+
+def read_photo(path):
+    """Decodes a photo as training does.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        uint8 array `(height, width, 3)`.
+
+    Raises:
+        ValueError: when the file is no readable image.
+    """
+    try:
+        return decode_image(Path(path).read_bytes()).numpy()
+    except Exception as error:
+        if not type(error).__module__.startswith("tensorflow"):
+            raise
+        raise ValueError(
+            f"This file is no image that can be read. Received: {str(path)!r}. "
+            "Save it again as JPEG or PNG."
+        ) from error
+
+
+def answer(path, photos, top=3):
+    """Names the most probable classes of photos, by preset or .tflite.
+
+    Args:
+        path: str or Path of a run folder, preset folder or .tflite file.
+        photos: list of str or Path.
+        top: int.
+
+    Returns:
+        list of `(photo, [(class name, probability), ...])`.
+    """
+    photos = readable(photos)
+    if str(path).endswith(".tflite"):
+        from mamc_keras.lite import Classifier
+
+        classifier = Classifier(path)
+        return [
+            (photo, classifier.top(read_photo(photo), top)) for photo in photos
+        ]
+    from mamc_keras.data.pipeline import load_image
+
+    model = load_model(path)
+    names = class_names(model)
+    answers = []
+    for photo in photos:
+        image = load_image(photo, model.image_size, crop_of(model))
+        row = model.probabilities(image[None])[0]
+        best = row.argsort()[::-1][:top]
+        answers.append((photo, [(names[i], float(row[i])) for i in best]))
+    return answers

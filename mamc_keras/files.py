@@ -1,0 +1,58 @@
+"""Files that are either whole or not there at all."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(path):
+    """Yields a temporary path beside `path`, renamed to it on success.
+
+    A killed process or a full disk leaves the old file as it was and never a
+    half-written new one. Works for files and for folders.
+
+    Args:
+        path: str or Path. The final path. Its parent is created.
+
+    Returns:
+        A context manager yielding a `Path` that does not exist yet.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    holder = Path(
+        tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
+    )
+    try:
+        # The suffix is kept: several writers choose the format by it.
+        temporary = holder / path.name
+        yield temporary
+        if path.is_dir() and not path.is_symlink():
+            os.replace(path, holder / ".old")
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def write_text(path, text):
+    """Writes `text` to `path` in one step.
+
+    Args:
+        path: str or Path.
+        text: str.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path, value):
+    """Writes `value` as indented JSON to `path` in one step.
+
+    Args:
+        path: str or Path.
+        value: anything `json` can write.
+    """
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,0 +1,75 @@
+"""MAMC over the whole batch when a strategy has cut it into pieces.
+
+MAMC's negatives come from the batch, so a loss on one replica's piece is
+another loss, and an automatic cut can separate a pair. Every replica
+therefore gathers all embeddings and keeps its own images as anchors; the
+replicas' parts add up to the term of the whole batch.
+"""
+
+import keras
+from keras import ops
+
+from mamc_keras.mamc_loss import mamc_terms
+
+
+def _replica_context():
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return None
+    return context
+
+
+def global_terms(loss, labels, embeddings, sample_weight=None):
+    """Computes this replica's part of the three terms of the whole batch.
+
+    Args:
+        loss: `MAMCLoss`, whose conventions are used.
+        labels: integer tensor `(B_local,)`.
+        embeddings: tensor `(B_local, P, D)`.
+        sample_weight: tensor `(B_local,)` or `None`.
+
+    Returns:
+        dict of scalars `"sasc"`, `"sadc"`, `"dasc"`. Their sum over the
+        replicas, and the sum of their gradients, are those of one device.
+    """
+    anchors = None
+    context = _replica_context()
+    if context is not None:
+        import tensorflow as tf
+
+        size = tf.shape(labels)[0]
+        sizes = context.all_gather(size[None], axis=0)
+        replica = context.replica_id_in_sync_group
+        first = tf.reduce_sum(sizes[:replica])
+        anchors = first + tf.range(size)
+        # Gathering forgets static sizes, which the loss needs.
+        shape = embeddings.shape[1:]
+        # float32 first: a float16 gradient summed over replicas overflows.
+        embeddings = tf.cast(embeddings, tf.float32)
+        embeddings = context.all_gather(embeddings, axis=0)
+        embeddings = tf.ensure_shape(embeddings, (None, *shape))
+        labels = context.all_gather(labels, axis=0)
+        if sample_weight is not None:
+            sample_weight = context.all_gather(sample_weight, axis=0)
+    return mamc_terms(
+        labels, embeddings, sample_weight, anchors, **loss.conventions()
+    )
+
+
+def unscaled(value):
+    """Undoes the division of a loss by the number of replicas, for logs.
+
+    Args:
+        value: scalar tensor, one replica's part of a batch value.
+
+    Returns:
+        The value that, averaged over replicas, is the whole batch's.
+    """
+    context = _replica_context()
+    if context is None:
+        return value
+    return value * ops.cast(context.num_replicas_in_sync, value.dtype)
