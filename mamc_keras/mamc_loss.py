@@ -7,7 +7,7 @@ the three terms is an N-pair loss with positives and negatives of its own.
 import keras
 from keras import ops
 
-MATRIX_BYTES = 2**28  # a larger similarity matrix is built in row blocks
+MATRIX_BYTES = 2**26  # a larger similarity matrix is built in row blocks
 SHORTEST = 1e-6  # an embedding below this in every coordinate has no direction
 
 
@@ -281,27 +281,27 @@ def _terms_by_image(
 
 
 def _in_blocks(terms, embeddings, anchors, num_attentions):
-    """Splits the anchors when their similarity matrix would be too large.
+    """Takes the anchors in turn when their matrix would be too large.
 
-    Same value and gradient; only one block of the matrix is in memory. An
-    unknown batch size is never split.
+    Same value and gradient. An unknown batch size is never split.
     """
     num_anchors, num_columns = anchors.shape[0], embeddings.shape[0]
     if num_anchors is None or num_columns is None:
         return terms(embeddings, anchors)
-    size = MATRIX_BYTES // max(1, 4 * num_attentions * num_columns)
-    size = max(1, size)
+    row_bytes = 4 * num_attentions * num_columns
+    size = max(1, MATRIX_BYTES // max(1, row_bytes))
     if size >= num_anchors:
         return terms(embeddings, anchors)
-    blocks = []
-    for first in range(0, num_anchors, size):
-        block = anchors[first : first + size]
-        # The gradient computes its block again instead of keeping it.
-        part = keras.remat(lambda x, block=block: terms(x, block))
-        blocks.append(part(embeddings))
+
+    def block_terms(block):
+        # The gradient computes a block again instead of keeping it.
+        return keras.remat(lambda x: terms(x, block))(embeddings)
+
+    blocks = ops.pad(anchors, (0, -num_anchors % size))
+    values = ops.map(block_terms, ops.reshape(blocks, (-1, size)))
     return {
-        name: ops.concatenate([block[name] for block in blocks])
-        for name in blocks[0]
+        name: ops.reshape(value, (-1,))[:num_anchors]
+        for name, value in values.items()
     }
 
 

@@ -107,9 +107,9 @@ class OSME(keras.layers.Layer):
         cells = self.grid_size**2 if self.grid_size else height * width
         self.vector_size = cells * channels
         hidden = max(1, channels // self.reduction_ratio)
-        # Separate Dense layers a branch: each weight is a plain matrix of a
-        # fully connected operation, which LiteRT and Keras can quantise. The
-        # random start of its own lets each branch become another one.
+        # Separate Dense layers a branch: each weight is then the matrix of a
+        # fully connected operation, which LiteRT can quantise. A random start
+        # of its own lets each branch become another one.
         self.reducers = []  # W1
         self.expanders = []  # W2
         self.projections = []  # W3

@@ -279,17 +279,33 @@ def test_order_of_images_does_not_matter():
         np.testing.assert_allclose(second[name][1], np.array(gradient)[order])
 
 
-@pytest.mark.parametrize("num_images", [1, 4, 6])
-def test_blocks_of_the_matrix_change_nothing(monkeypatch, num_images):
-    labels, embeddings = LABELS["shuffled"], make_embeddings(6)
-    whole = value_and_gradient(labels, embeddings)
-    one_image = 4 * 2 * 6 * 2  # bytes as if float32; P = 2
-    monkeypatch.setattr(mamc_loss, "MATRIX_BYTES", one_image * num_images)
-    for name, (value, gradient) in value_and_gradient(
-        labels, embeddings
-    ).items():
-        np.testing.assert_allclose(value, whole[name][0], 1e-12)
-        np.testing.assert_allclose(gradient, whole[name][1], 1e-10, 1e-14)
+@pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
+@pytest.mark.parametrize("num_images", [1, 4])
+def test_blocks_of_the_matrix_change_nothing(monkeypatch, num_images, mode):
+    labels, embeddings = LABELS["shuffled"], tf.constant(make_embeddings(6))
+
+    def run(embeddings):
+        with tf.GradientTape() as tape:
+            tape.watch(embeddings)
+            value = sum(mamc_terms(labels, embeddings).values())
+        return value, tape.gradient(value, embeddings)
+
+    value, gradient = run(embeddings)
+    row_bytes = 4 * 2 * 6 * 2  # of an image, P = 2
+    monkeypatch.setattr(mamc_loss, "MATRIX_BYTES", row_bytes * num_images)
+    loops = []
+    map_blocks = mamc_loss.ops.map
+    monkeypatch.setattr(
+        mamc_loss.ops,
+        "map",
+        lambda f, xs: loops.append(xs.shape) or map_blocks(f, xs),
+    )
+    if mode != "eager":
+        run = tf.function(run, jit_compile=mode == "xla")
+    found = run(embeddings)
+    assert loops == [(-(-6 // num_images), num_images)]
+    np.testing.assert_allclose(found[0], value, 1e-12)
+    np.testing.assert_allclose(found[1], gradient, 1e-10, 1e-14)
 
 
 # === Numbers at their limits ===
@@ -528,6 +544,7 @@ def test_wrong_shapes_are_refused(labels, shape, weights):
 JAX_SCRIPT = """
 import json, sys
 import jax, keras, numpy as np
+from mamc_keras import mamc_loss
 from mamc_keras.mamc_loss import MAMCLoss, mamc_terms
 from mamc_keras.osme import OSME
 
@@ -548,6 +565,12 @@ def total(x, options):
 def sasc(x, lone):
     return mamc_terms(np.array(lone), x)["sasc"]
 
+def in_blocks(x):
+    mamc_loss.MATRIX_BYTES, kept = 200, mamc_loss.MATRIX_BYTES
+    value = total(x, {})
+    mamc_loss.MATRIX_BYTES = kept
+    return value
+
 @jax.jit  # one compilation for everything is the fastest way
 def run(embeddings, features):
     return {
@@ -563,6 +586,7 @@ def run(embeddings, features):
             jax.value_and_grad(sasc)(embeddings[:3, :1], lone)
             for lone in ([1, 1, 1], [0, 1, 2])
         ],
+        "blocks": jax.value_and_grad(in_blocks)(embeddings),
         "osme": [
             (layer(features), layer.gates(features),
              layer.attention_maps(features))
@@ -626,6 +650,9 @@ def test_jax_gives_the_same_numbers():
         slope = sum(gradient.numpy() for _, gradient in terms.values())
         np.testing.assert_allclose([value, loss], total, 1e-6)
         np.testing.assert_allclose(gradient, slope, 1e-4, 1e-6)
+    value, gradient, _ = found["loss"][0]
+    np.testing.assert_allclose(found["blocks"][0], value, 1e-6)
+    np.testing.assert_allclose(found["blocks"][1], gradient, 1e-4, 1e-6)
     for value, gradient in found["lone"]:
         assert value == 0 and not np.any(gradient)
     for ours, theirs in zip(wanted, found["osme"], strict=True):

@@ -126,7 +126,8 @@ def test_names_of_the_validation_folder(tmp_path, name):
 
 
 def test_a_class_may_be_called_train(tmp_path):
-    splits = open_source(class_folders(tmp_path, {"train": 5, "bus": 5}))
+    root = class_folders(tmp_path, {"train": 5, "bus": 5, "train/old": 5})
+    splits = open_source(root)
     assert splits["train"].class_names == ("bus", "train")
 
 
@@ -222,6 +223,7 @@ def test_image_set():
     assert taken.paths == ("c", "a")
     assert taken.labels.tolist() == [2, 0]
     assert taken.class_names == ("x", "y", "z")
+    assert images.take(images.labels == 2).paths == ("b", "c")
     assert len(images.take([])) == 0
     with pytest.raises(ValueError, match="read-only"):
         images.labels[0] = 1

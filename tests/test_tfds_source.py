@@ -70,7 +70,7 @@ class MamcToyDigits(MamcToyBirds):
     """No split called train."""
 
     def _split_generators(self, dl_manager):
-        return {"all": self.examples(0, 3)}
+        return {"everything": self.examples(0, 3)}
 
 
 class MamcToyText(tfds.core.GeneratorBasedBuilder):
@@ -151,7 +151,7 @@ def test_a_broken_call_leaves_nothing_behind(data_dir, monkeypatch):
 
 
 def test_says_what_is_wrong(data_dir):
-    with pytest.raises(ValueError, match="no split 'train'.*'all'"):
+    with pytest.raises(ValueError, match="no split 'train'.*'everything'"):
         open_source("tfds:mamc_toy_digits")
     with pytest.raises(ValueError, match="Received: the features .'text'"):
         open_source("tfds:mamc_toy_text")

@@ -27,6 +27,7 @@ KINDS = {
     "orientation": "Taken sideways, turned upright",
     "animation": "Animation, only the first picture counts",
 }
+BLOCK = 512  # files handed to the threads at once
 IMBALANCE = 10  # times as many images in the largest class as in the smallest
 
 
@@ -99,7 +100,11 @@ def check_images(images, progress=None):
         A `CheckReport`.
     """
     report, _ = _check(images, progress, 0, len(images))
-    problems = (*report.problems, *_class_sizes(report.clean))
+    problems = (
+        *report.problems,
+        *_class_sizes(report.clean),
+        *_absent_classes({"The set": report}),
+    )
     return dataclasses.replace(report, problems=problems)
 
 
@@ -133,11 +138,15 @@ def _check(images, progress, done, total):
     """Returns the `CheckReport` and the digests of the usable files."""
     problems, digests = [], []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found, digest in pool.map(inspect_file, images.paths):
-            problems += found
-            digests.append(digest)
-            if progress:
-                progress(done + len(digests), total)
+        # Block by block, or a million files would all be queued at once and
+        # an interrupt would wait for them.
+        for start in range(0, len(images), BLOCK):
+            block = images.paths[start : start + BLOCK]
+            for found, digest in pool.map(inspect_file, block):
+                problems += found
+                digests.append(digest)
+                if progress:
+                    progress(done + len(digests), total)
     bad = {problem.path for problem in problems if problem.left_out}
     good = [i for i, path in enumerate(images.paths) if path not in bad]
     clean = images.take(good)
@@ -169,8 +178,8 @@ def _class_sizes(images):
     lone = [images.class_names[i] for i in np.flatnonzero(counts == 1)]
     if lone:
         message = (
-            f"{len(lone)} classes have one image, too few to learn from and "
-            f"test with: {_listed(lone)}."
+            "One image is too few to learn a class from and to test it: "
+            f"{_listed(lone)}."
         )
         yield Problem("", "lone image", message)
     present = counts[counts > 0]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mamc_keras.data.decode import decode_image
 from mamc_keras.data.decode import orientation
-from mamc_keras.data.sources import IMAGE_SUFFIXES
+from mamc_keras.data.folders import IMAGE_SUFFIXES
 
 SMALLEST_SIDE = 8  # pixels; less shows nothing that could be learned
 _SUFFIXES = {

@@ -15,10 +15,11 @@ CLASS_NAMES = (
 )
 # Ranges of cell numbers, both ends included, cut between modules: the cells
 # of a module look alike and share their faults, so a test photo must have no
-# neighbour in training. A module ends where the type changes, and every 60
-# cells of a run (the photos agree: the look of the cells changes there). Early
-# modules are far more broken than late ones, hence several ranges a split; the
-# two modules that look like no other (2145-2216, 2397-2444) are for training.
+# neighbour in training. A module ends where the type changes and, inside a
+# run of one type, every 60 cells (counted from the nearer end where a run has
+# a shorter module; the photos change their look there). Early modules are far
+# more broken than late ones, hence several ranges a split; the two modules
+# that look like no other (2145-2216, 2397-2444) are for training.
 SPLITS = {
     "train": (
         (61, 300),

@@ -9,21 +9,14 @@ import dataclasses
 import hashlib
 import math
 import os
-import re
-from pathlib import Path
 
 import numpy as np
 
-# What TensorFlow decodes, and what people also keep in photo folders. The
-# second kind is listed too: `checks.py` then names it and leaves it out,
-# where skipping it here would lose photos without a word.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")
-OTHER_SUFFIXES = (".heic", ".heif", ".avif", ".tif", ".tiff")
-SPLIT_FOLDERS = {
-    "train": ("train",),
-    "val": ("val", "valid", "validation"),
-    "test": ("test",),
-}
+from mamc_keras.data.folders import existing_folder
+from mamc_keras.data.folders import find_class_names
+from mamc_keras.data.folders import find_split_folders
+from mamc_keras.data.folders import list_classes
+from mamc_keras.data.folders import natural_key
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -68,9 +61,13 @@ class ImageSet:
         """Returns an `ImageSet` of the images at `indices`, in that order.
 
         Args:
-            indices: int array of shape `(num_taken,)`.
+            indices: int array of shape `(num_taken,)`, or a bool array of
+                shape `(num_images,)`.
         """
-        indices = np.asarray(indices, dtype=np.int64).reshape(-1)
+        indices = np.asarray(indices)
+        if indices.dtype == bool:
+            indices = np.flatnonzero(indices)
+        indices = indices.astype(np.int64).reshape(-1)
         paths = tuple(self.paths[i] for i in indices)
         return ImageSet(paths, self.labels[indices], self.class_names)
 
@@ -121,16 +118,15 @@ def open_source(source, validation_fraction=0.1, test_fraction=0.2, seed=0):
         from mamc_keras.data.tfds_source import prepare_class_folders
 
         source = prepare_class_folders(str(source)[len("tfds:") :])
-    root = _existing_folder(source)
-    split_folders = _find_split_folders(root)
+    root = existing_folder(source)
+    split_folders = find_split_folders(root)
     if split_folders:
         splits = {
-            name: _list_classes(folder)
-            for name, folder in split_folders.items()
+            name: list_classes(folder) for name, folder in split_folders.items()
         }
     else:
-        splits = {"train": _list_classes(root)}
-    class_names = _class_names(root, splits)
+        splits = {"train": list_classes(root)}
+    class_names = find_class_names(root, splits)
     if "test" not in splits and not split_folders:
         splits["train"], splits["test"] = _divide(
             splits["train"], test_fraction, f"{seed}/test"
@@ -143,139 +139,6 @@ def open_source(source, validation_fraction=0.1, test_fraction=0.2, seed=0):
         name: _image_set(splits.get(name, {}), class_names)
         for name in ("train", "val", "test")
     }
-
-
-def natural_key(name):
-    """Sort key by which `"class 2"` comes before `"class 10"`."""
-    parts = re.split(r"([0-9]+)", name)
-    key = [
-        (int(part), "") if i % 2 else (-1, part.casefold())
-        for i, part in enumerate(parts)
-    ]
-    return key, name
-
-
-def _existing_folder(source):
-    root = Path(source).expanduser()
-    if not root.exists():
-        raise FileNotFoundError(
-            "The folder of photos does not exist. Received: "
-            f"source='{source}'. Check the path; the current folder is "
-            f"'{Path.cwd()}'."
-        )
-    if not root.is_dir():
-        raise ValueError(
-            f"The source must be a folder. Received the file '{source}'. "
-            "Unpack it if it is an archive, and give the folder that holds "
-            "one folder per class."
-        )
-    return root
-
-
-def _subfolders(folder):
-    with os.scandir(folder) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if not entry.name.startswith((".", "__MACOSX")) and entry.is_dir()
-        ]
-    return sorted(names, key=natural_key)
-
-
-def _list_images(folder):
-    """Returns the image paths directly inside `folder`, sorted by name."""
-    suffixes = IMAGE_SUFFIXES + OTHER_SUFFIXES
-    with os.scandir(folder) as entries:
-        names = [
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(suffixes)
-            and not entry.name.startswith(".")
-            and not entry.is_dir()
-        ]
-    return [os.path.join(folder, name) for name in sorted(names)]
-
-
-def _list_classes(folder):
-    """Returns `{class name: [paths]}`, empty class folders included."""
-    return {
-        name: _list_images(os.path.join(folder, name))
-        for name in _subfolders(folder)
-    }
-
-
-def _find_split_folders(root):
-    """Returns `{split: folder}`, or `{}` when `root` holds class folders."""
-    found = {}
-    for folder in _subfolders(root):
-        for split, names in SPLIT_FOLDERS.items():
-            # A class may be called "train" too: a split holds no photo
-            # directly, only class folders.
-            path = os.path.join(root, folder)
-            if folder.lower() not in names or _list_images(path):
-                continue
-            if not _subfolders(path):
-                continue
-            if split in found:
-                raise ValueError(
-                    f"Two folders look like the {split} split: "
-                    f"'{found[split]}' and '{path}'. Rename or remove one."
-                )
-            found[split] = path
-    if found and "train" not in found:
-        raise ValueError(
-            f"'{root}' has the split folders {sorted(found)} but no folder "
-            "'train'. Add 'train/<class>/', or give the folder that holds "
-            "the class folders."
-        )
-    return found
-
-
-def _class_names(root, splits):
-    train = splits["train"]
-    if not any(train.values()):
-        loose = len(_list_images(root))
-        reason = (
-            f"{loose} images but no class folders with images"
-            if loose
-            else "no class folders with images"
-        )
-        raise ValueError(
-            f"The folder must hold one folder of images per class. "
-            f"'{root}' has {reason} ({', '.join(IMAGE_SUFFIXES)}). Put the "
-            "images of each class into a folder named like the class."
-        )
-    empty = [name for name, paths in train.items() if not paths]
-    if empty:
-        raise ValueError(
-            f"Class folders without images in '{root}': {_listed(empty)}. "
-            "Add images to them or remove them."
-        )
-    if len(train) < 2:
-        raise ValueError(
-            "Training needs at least two classes. "
-            f"'{root}' has one class folder: {_listed(train)}. Add a folder "
-            "for each further class."
-        )
-    for split, classes in splits.items():
-        unknown = [
-            name
-            for name, paths in classes.items()
-            if paths and name not in train
-        ]
-        if unknown:
-            raise ValueError(
-                f"The {split} split of '{root}' has classes without "
-                f"training images: {_listed(unknown)}. Add training images "
-                "for them, rename them, or remove them."
-            )
-    return tuple(sorted(train, key=natural_key))
-
-
-def _listed(names, limit=5):
-    names = sorted(names, key=natural_key)
-    more = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(f"'{name}'" for name in names[:limit]) + more
 
 
 def _divide(classes, fraction, salt, keep=2):

@@ -5,6 +5,7 @@ threads, without a screen, and inside a program that draws figures itself.
 """
 
 import re
+import textwrap
 import warnings
 
 import numpy as np
@@ -17,11 +18,14 @@ from mamc_keras.evaluation import overlays
 from mamc_keras.files import atomic_path
 
 CELL = 2.2  # inches, the side of one photo
+LONGEST = 48  # characters of a name
 TERMS = ("sasc", "sadc", "dasc")
 
 
 def readable_name(name):
     """Makes a folder's name a title: `001.Black_Bird` is `Black Bird`.
+
+    A name that is too long for a picture is cut.
 
     Args:
         name: str.
@@ -30,7 +34,8 @@ def readable_name(name):
         str.
     """
     shorter = re.sub(r"^\d+[._ -]+(?=\S)", "", name)
-    return shorter.replace("_", " ").strip() or name
+    shorter = shorter.replace("_", " ").strip() or name
+    return shorter if len(shorter) <= LONGEST else shorter[:LONGEST] + "…"
 
 
 def attention_figure(path_out, photos, maps, titles):
@@ -85,9 +90,9 @@ def attention_figure(path_out, photos, maps, titles):
             axis.imshow(picture)
             axis.set_xticks([])
             axis.set_yticks([])
-        lines = str(titles[row]).split("\n")
-        text = "\n".join([readable_name(lines[0]), *lines[1:]])
-        axes[row, 0].set_xlabel(text, parse_math=False, fontsize=9)
+        name, *rest = str(titles[row]).split("\n")
+        lines = [*textwrap.wrap(readable_name(name), 28), *rest]
+        axes[row, 0].set_xlabel("\n".join(lines), parse_math=False, fontsize=9)
         if differences.shape[1]:
             axes[row, -1].set_xlabel(
                 f"{elsewhere[row]:.1%} of the attention\nis not shared",
@@ -274,4 +279,4 @@ def _save(figure, path_out):
     with atomic_path(path_out) as temporary, warnings.catch_warnings():
         # Names in a script that the font lacks become boxes, not warnings.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
-        figure.savefig(temporary, dpi=110)
+        figure.savefig(temporary, dpi=110, bbox_inches="tight")

@@ -210,6 +210,15 @@ class MAMCImageClassifier(PresetMixin, keras_hub.models.ImageClassifier):
             optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
         )
 
+    def compile_from_config(self, config):
+        """Compiles as the saved model was compiled.
+
+        Args:
+            config: dict from `get_compile_config`.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
@@ -250,6 +259,8 @@ class MAMCImageClassifier(PresetMixin, keras_hub.models.ImageClassifier):
                 scaled_loss = self.optimizer.scale_loss(loss)
             weights = self.trainable_weights
             gradients = tape.gradient(scaled_loss, weights)
+            if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+                gradients = replicas.agree_on_overflow(gradients)
             self.optimizer.apply(gradients, weights)
             for metric in self.metrics:
                 if metric.name == "loss":

@@ -1,5 +1,6 @@
 """Loading and saving presets, the KerasHub way, with class names inside."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -123,7 +124,7 @@ class PresetMixin:
             )
         try:
             trained = super().from_preset(preset, **kwargs)
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, json.JSONDecodeError) as error:
             raise ValueError(
                 f"The preset {preset!r} is damaged ({_first_line(error)}). "
                 "Copy it again or save it anew with save_to_preset."

@@ -73,3 +73,31 @@ def unscaled(value):
     if context is None:
         return value
     return value * ops.cast(context.num_replicas_in_sync, value.dtype)
+
+
+def agree_on_overflow(gradients):
+    """Lets every replica see when one of them has an overflow.
+
+    Keras' loss scaling asks only the first replica whether its gradients are
+    finite, so an overflow on another one would reach the weights.
+
+    Args:
+        gradients: list of tensors or `None`, one replica's.
+
+    Returns:
+        The same list; with an overflow on any replica its first gradient is
+        infinite on all of them, and the step is skipped everywhere.
+    """
+    context = _replica_context()
+    if context is None:
+        return gradients
+    import tensorflow as tf
+
+    present = [g for g in gradients if g is not None]
+    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in present])
+    overflows = context.all_reduce("SUM", tf.where(finite, 0.0, 1.0))
+    poison = tf.where(overflows > 0, float("inf"), 0.0)
+    first = next(i for i, g in enumerate(gradients) if g is not None)
+    gradients = list(gradients)
+    gradients[first] += tf.cast(poison, gradients[first].dtype)
+    return gradients

@@ -6,10 +6,11 @@ import keras
 def split_encoder(encoder, image_size):
     """Cuts an encoder before its last halving of the map.
 
-    The cut lies where one tensor carries everything, at the last such tensor
-    of the second smallest map size; among equals the one with the fewest
-    channels, because it will be cached. For EfficientNet-Lite0 at 224 px that
-    is the 14 x 14 x 112 output of the fifth stage.
+    The cut lies where one tensor carries everything, as late as possible on
+    the second smallest map. Tensors with more than twice the fewest channels
+    there are the insides of blocks and too large to cache. For
+    EfficientNet-Lite0 at 224 px the cut is the 14 x 14 x 112 output of the
+    fifth stage.
 
     Args:
         encoder: functional `keras.Model` with a 4-D output.
@@ -28,8 +29,8 @@ def split_encoder(encoder, image_size):
     shapes = probe.compute_output_shape((1, *image_size, channels))
     final_rows = shapes[-1][1]
     larger = [
-        (shape[1], shape[-1], -position)
-        for position, shape in enumerate(shapes[:-1])
+        (shape[1], shape[-1], tensor)
+        for shape, tensor in zip(shapes[:-1], candidates, strict=True)
         if len(shape) == 4 and shape[1] > final_rows
     ]
     if not larger:
@@ -38,8 +39,13 @@ def split_encoder(encoder, image_size):
             f"Received: {encoder.name} with maps of {final_rows} rows only. "
             "Train it whole: fast=False."
         )
-    _, _, position = min(larger)
-    cut = candidates[-position]
+    rows = min(rows for rows, _, _ in larger)
+    fewest = min(width for height, width, _ in larger if height == rows)
+    cut = [
+        tensor
+        for height, width, tensor in larger
+        if height == rows and width <= 2 * fewest
+    ][-1]
     return (
         keras.Model(encoder.input, cut, name="lower"),
         keras.Model(cut, encoder.output, name="upper"),

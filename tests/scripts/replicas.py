@@ -16,7 +16,11 @@ from small import freeze  # noqa: E402
 from mamc_keras import MAMCImageClassifier  # noqa: E402
 
 
-def train(strategy, num_classes, weighted=False, dtype="float32", **options):
+def difference(a, b):
+    return max(np.abs(x - y).max() for x, y in zip(a, b, strict=True))
+
+
+def train(strategy, num_classes, weighted=False, dtype="float32", epochs=1, **options):
     with strategy.scope():
         keras.config.set_dtype_policy(dtype)
         network = encoder()
@@ -32,12 +36,10 @@ def train(strategy, num_classes, weighted=False, dtype="float32", **options):
         rng = np.random.default_rng(0)
         data = (*data, rng.integers(0, 3, labels.shape).astype("float32"))
     dataset = tf.data.Dataset.from_tensor_slices(data)
-    logs = model.fit(dataset, verbose=0).history
+    start = model.get_weights()
+    logs = model.fit(dataset, epochs=epochs, verbose=0).history
+    assert difference(start, model.get_weights()) > 1e-3  # It did move.
     return model.get_weights(), logs
-
-
-def difference(a, b):
-    return max(np.abs(x - y).max() for x, y in zip(a, b, strict=True))
 
 
 one = tf.distribute.get_strategy()
@@ -55,6 +57,7 @@ for options in (
     assert difference(w1, w2) < 1e-6, (options, difference(w1, w2))
     for name in l1:
         np.testing.assert_allclose(l1[name], l2[name], rtol=1e-5, atol=1e-6)
-half = {"num_classes": 3, "dtype": "mixed_float16"}
-assert difference(train(one, **half)[0], train(two, **half)[0]) < 2e-3
+# The first steps overflow on one replica only, and must be skipped on both.
+half = {"num_classes": 3, "dtype": "mixed_float16", "epochs": 4}
+assert difference(train(one, **half)[0], train(two, **half)[0]) < 2e-2
 print("replicas agree")

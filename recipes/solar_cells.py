@@ -1,0 +1,21 @@
+"""OSME + MAMC on photos of solar cells: the demo's recipe.
+
+Source: elpv-dataset on PyPI (CC BY-NC-SA 4.0, not for commercial use): mono-
+or polycrystalline, sound or defective. Four classes, so a batch holds four
+images of each. Expected accuracy and cost: the table that `make demo` ends
+with.
+
+Run:  mamc train recipes/solar_cells.py --source FOLDER
+"""
+
+from mamc_keras import Recipe
+
+recipe = Recipe(
+    source="demo/solar_cells",
+    classes_per_batch=4,
+    images_per_class=4,
+    epochs=6,
+    cached_views=3,
+    # A crack may be anywhere on a cell: cutting out half of it could lose it.
+    augmentation="light",
+)
