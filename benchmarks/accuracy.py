@@ -2,10 +2,10 @@
 
 Both train with the same backbone, batches, views, epochs and optimiser, on
 all training photos; without a val folder the last epoch is kept. The recipes
-of `recipes/` with the name of the folder are the default ones; they differ
-only in how a photo becomes square, chosen by benchmarks/resize_choice.py. The test
-split is used once, after training. Results are appended to a CSV row by row,
-so a killed run goes on where it stopped.
+named like the folders are used; they differ only in how a photo becomes
+square, which benchmarks/resize_choice.py chose. The test split is used once,
+after training. Results are appended to a CSV row by row, so a killed run goes
+on where it stopped.
 
 Run: python benchmarks/accuracy.py FOLDER... --seeds 3
 """
@@ -115,7 +115,10 @@ def main():
     for seed in range(options.seeds):
         for folder in options.folders:
             for config in options.configs:
-                key = {(r["set"], r["config"], r["seed"]) for r in rows(options.csv)}
+                key = {
+                    (r["set"], r["config"], r["seed"])
+                    for r in rows(options.csv)
+                }
                 if (folder.name, config, str(seed)) in key:
                     continue
                 row = measure(folder, config, seed, options.runs)

@@ -195,6 +195,12 @@ def _default_recipe(arguments):
     return Recipe()
 
 
+def _fail(error):
+    console = Console(stderr=True, soft_wrap=True)
+    console.print(f"mamc: {error}", markup=False, highlight=False)
+    sys.exit(2)
+
+
 def main(arguments=None):
     """Runs the command line; bad input ends with one sentence and code 2.
 
@@ -231,9 +237,12 @@ def main(arguments=None):
             args=arguments,
         )
     except (ValueError, OSError, ImportError) as error:
-        Console(stderr=True, soft_wrap=True).print(
-            f"mamc: {error}", markup=False, highlight=False
-        )
-        sys.exit(2)
+        _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        # TensorFlow's own errors: a photo that vanished, a full disk.
+        if not type(error).__module__.startswith("tensorflow"):
+            raise
+        first = str(error).strip().splitlines()[0]
+        _fail(f"TensorFlow stopped: {first}")

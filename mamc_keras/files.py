@@ -23,9 +23,7 @@ def atomic_path(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    holder = Path(
-        tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)
-    )
+    holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         # The suffix is kept: several writers choose the format by it.
         temporary = holder / path.name

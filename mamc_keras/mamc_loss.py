@@ -7,6 +7,9 @@ the three terms is an N-pair loss with positives and negatives of its own.
 import keras
 from keras import ops
 
+from mamc_keras.mamc_arguments import check_conventions
+from mamc_keras.mamc_arguments import one_per_image
+
 MATRIX_BYTES = 2**26  # a larger similarity matrix is built in row blocks
 SHORTEST = 1e-6  # an embedding below this in every coordinate has no direction
 
@@ -108,7 +111,7 @@ def mamc_terms(
     Returns:
         dict of scalars `"sasc"`, `"sadc"` and `"dasc"`.
     """
-    _check_conventions(temperature, positives, normalizer)
+    check_conventions(temperature, positives, normalizer)
     values = _terms_by_image(
         labels,
         embeddings,
@@ -168,7 +171,7 @@ class MAMCLoss(keras.losses.Loss):
         reduction="sum_over_batch_size",
         dtype=None,
     ):
-        _check_conventions(temperature, positives, normalizer)
+        check_conventions(temperature, positives, normalizer)
         policy = keras.dtype_policies.get(dtype or keras.config.floatx())
         dtype = keras.backend.result_type(policy.compute_dtype, "float32")
         super().__init__(name=name, reduction=reduction, dtype=dtype)
@@ -188,7 +191,9 @@ class MAMCLoss(keras.losses.Loss):
         # above 2^24 collide, so it gets small stand-ins for them. Weights go
         # the same way: they change the sets, not only the sum.
         y_pred = ops.convert_to_tensor(y_pred)
-        y_true = {"labels": _small_labels(_flat(y_true, "labels", y_pred))}
+        y_true = {
+            "labels": _small_labels(one_per_image(y_true, "labels", y_pred))
+        }
         if sample_weight is not None:
             y_true["sample_weight"] = sample_weight
         return super().__call__(y_true, y_pred)
@@ -233,12 +238,14 @@ def _terms_by_image(
 ):
     """Returns what each anchor image adds to each term, tensors `(A,)`."""
     embeddings = ops.convert_to_tensor(embeddings)
-    labels = _flat(labels, "labels", embeddings)
+    labels = one_per_image(labels, "labels", embeddings)
     dtype = keras.backend.result_type(embeddings.dtype, "float32")
     batch_size, num_attentions, embedding_dim = ops.shape(embeddings)
     if sample_weight is None:
         sample_weight = ops.ones((batch_size,), dtype=dtype)
-    weights = ops.cast(_flat(sample_weight, "sample_weight", embeddings), dtype)
+    weights = ops.cast(
+        one_per_image(sample_weight, "sample_weight", embeddings), dtype
+    )
     present = ops.not_equal(weights, 0)
     if temperature is None:
         temperature = 0.1 if normalize else 1.0
@@ -320,43 +327,3 @@ def _small_labels(labels):
     """Replaces labels `(B,)` by how many of the batch are smaller."""
     smaller = ops.greater(labels[:, None], labels[None, :])
     return ops.sum(ops.cast(smaller, "int32"), axis=1)
-
-
-def _flat(values, name, embeddings):
-    """Returns one value an image, `(B,)`, after checking the shapes."""
-    values = ops.convert_to_tensor(values)
-    shape, wanted = tuple(values.shape), tuple(embeddings.shape)
-    if len(wanted) != 3 or None in wanted[1:]:
-        raise ValueError(
-            "MAMC needs embeddings (batch_size, num_attentions, "
-            "embedding_dim), the last two static. Received: embeddings of "
-            f"shape {wanted}. Give it the output of OSME."
-        )
-    fits = len(shape) in (1, 2) and shape[1:] in ((), (1,))
-    if not fits or (
-        None not in (shape[0], wanted[0]) and shape[0] != wanted[0]
-    ):
-        raise ValueError(
-            f"MAMC needs {name} of shape (batch_size,). Received: {name} of "
-            f"shape {shape} for embeddings of shape {wanted}. Give one number "
-            "an image; class numbers instead of one-hot vectors."
-        )
-    return ops.reshape(values, (-1,))
-
-
-def _check_conventions(temperature, positives, normalizer):
-    if temperature is not None and not temperature > 0:
-        raise ValueError(
-            "The temperature of MAMC divides the similarities. Received: "
-            f"temperature={temperature}. Set it above 0, or to None."
-        )
-    if positives not in ("mean", "sum"):
-        raise ValueError(
-            "MAMC takes the mean or the sum over an anchor's positives. "
-            f'Received: positives={positives!r}. Use "mean" or "sum".'
-        )
-    if normalizer not in ("anchors", "pairs"):
-        raise ValueError(
-            "MAMC divides by the number of anchors or of pairs. Received: "
-            f'normalizer={normalizer!r}. Use "anchors" or "pairs".'
-        )

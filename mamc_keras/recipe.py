@@ -159,9 +159,7 @@ def load_recipe(file):
         ValueError: when the file is missing or defines no recipe.
     """
     if not Path(file).is_file():
-        raise ValueError(
-            f"There is no recipe file. Received: {str(file)!r}."
-        )
+        raise ValueError(f"There is no recipe file. Received: {str(file)!r}.")
     spec = importlib.util.spec_from_file_location("recipe_file", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

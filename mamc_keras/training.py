@@ -81,8 +81,9 @@ def train(recipe, run_dir, progress=None):
     run_folder.start(path, recipe, notes)
 
     if recipe.fast:
-        trained, batches, validation = _cached(recipe, model, splits, plan,
-                                               progress)
+        trained, batches, validation = _cached(
+            recipe, model, splits, plan, progress
+        )
     else:
         trained, batches, validation = _live(recipe, model, splits, plan)
     compile_model(trained, recipe, plan.steps_per_epoch)

@@ -55,12 +55,18 @@ def main():
     photos = write_solar_cells(ROOT / "solar_cells")
     source = str(photos)
     counts = describe(photos)
-    samples = [str(next((photos / "test" / c).iterdir())) for c in counts["test"]]
+    samples = [
+        str(next((photos / "test" / c).iterdir())) for c in counts["test"]
+    ]
 
     mamc("check", source)
     mamc(
-        "train", "recipes/solar_cells.py", "--source", source,
-        "--run-dir", str(RUN),
+        "train",
+        "recipes/solar_cells.py",
+        "--source",
+        source,
+        "--run-dir",
+        str(RUN),
     )
     mamc("evaluate", str(RUN))
     mamc("explain", str(RUN), *samples, "--out", str(RUN / "explained.png"))
@@ -80,9 +86,7 @@ def main():
             100 * clear_accuracy(photos), 1
         ),
         "recall@1, %": round(100 * test["recall@1"], 1),
-        "top-1 of the int8 .tflite, %": round(
-            100 * int8["accuracy_tflite"], 1
-        ),
+        "top-1 of the int8 .tflite, %": round(100 * int8["accuracy_tflite"], 1),
         "int8 .tflite, MB": round(int8["megabytes"], 1),
         "seconds": round(time.monotonic() - started),
     }
@@ -98,8 +102,15 @@ def main():
     console.print(table)
     for path in sorted(ROOT.rglob("*")):
         inside = {"solar_cells", "saved_model", "preset"} & set(path.parts[:-1])
-        if path.is_file() and not inside or path.name in (
-            "saved_model", "preset", "solar_cells",
+        if (
+            path.is_file()
+            and not inside
+            or path.name
+            in (
+                "saved_model",
+                "preset",
+                "solar_cells",
+            )
         ):
             console.print(f"wrote {path}", markup=False)
 

@@ -41,9 +41,7 @@ def naive_terms(labels, embeddings, **conventions):
 
 
 def change(before, after):
-    return max(
-        np.abs(a - b).max() for a, b in zip(before, after, strict=True)
-    )
+    return max(np.abs(a - b).max() for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize("num_attentions", [1, 2, 3])
@@ -54,15 +52,20 @@ def test_loss_is_cross_entropy_plus_weighted_terms(num_attentions):
     logs = model.fit(dataset(images, labels), verbose=0).history
     heads = model.heads(tf.constant(images / 128 - 1))
     terms = naive_terms(
-        labels, np.asarray(heads["embeddings"], "float64"),
-        normalize=True, temperature=0.1, positives="mean",
+        labels,
+        np.asarray(heads["embeddings"], "float64"),
+        normalize=True,
+        temperature=0.1,
+        positives="mean",
         normalizer="anchors",
     )
     logits = np.asarray(heads["logits"], "float64")
     log_sum = np.log(np.exp(logits).sum(1))
     cross_entropy = np.mean(log_sum - logits[np.arange(8), labels])
     for name in ("sasc", "sadc", "dasc"):
-        np.testing.assert_allclose(logs[name][0], terms[name], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            logs[name][0], terms[name], rtol=1e-4, atol=1e-6
+        )
     expected = cross_entropy + 0.7 * sum(terms.values())
     np.testing.assert_allclose(logs["loss"][0], expected, rtol=1e-5)
 
@@ -119,7 +122,9 @@ def test_predict_embed_attend():
     )
     softmax = classifier(20, preprocessor=SCALE, activation="softmax")
     softmax.set_weights(classifier(20, preprocessor=SCALE).get_weights())
-    np.testing.assert_allclose(softmax.predict(images, verbose=0).sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(
+        softmax.predict(images, verbose=0).sum(1), 1, atol=1e-5
+    )
 
 
 def test_padding_with_weight_zero_changes_nothing():
@@ -147,10 +152,17 @@ def test_padding_with_weight_zero_changes_nothing():
 def test_class_weight_reaches_cross_entropy_and_terms():
     images, labels = batch()
     logs = []
-    for weight in ({0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0}, {0: 0.0, 1: 1.0, 2: 1.0, 3: 1.0}):
+    for weight in (
+        {0: 1.0, 1: 1.0, 2: 1.0, 3: 1.0},
+        {0: 0.0, 1: 1.0, 2: 1.0, 3: 1.0},
+    ):
         model = classifier()
         model.compile(optimizer=keras.optimizers.SGD(0.0))
-        logs.append(model.fit(dataset(images, labels), class_weight=weight, verbose=0).history)
+        logs.append(
+            model.fit(
+                dataset(images, labels), class_weight=weight, verbose=0
+            ).history
+        )
     keep = labels > 0
     model = classifier()
     model.compile(optimizer=keras.optimizers.SGD(0.0))
@@ -212,10 +224,12 @@ def test_mixed_float16_learns_as_float32_does():
             assert model.osme.compute_dtype == dtype.replace("mixed_", "")
         finally:
             keras.config.set_dtype_policy("float32")
-        moved.append(sum(
-            np.abs(a - b).sum()
-            for a, b in zip(before, model.get_weights(), strict=True)
-        ))
+        moved.append(
+            sum(
+                np.abs(a - b).sum()
+                for a, b in zip(before, model.get_weights(), strict=True)
+            )
+        )
     assert moved[1] == pytest.approx(moved[0], rel=0.1)
 
 
@@ -234,7 +248,10 @@ def test_paper_head_needs_and_finds_a_static_size():
     with pytest.raises(ValueError, match="image_size"):
         MAMCImageClassifier(encoder(static=False), 4, grid_size=None)
     model = MAMCImageClassifier(
-        encoder(static=False), 4, grid_size=None, image_size=(48, 32),
+        encoder(static=False),
+        4,
+        grid_size=None,
+        image_size=(48, 32),
         embedding_dim=8,
     )
     assert model.osme.projections[0].kernel.shape == (6 * 4 * 24, 8)
@@ -259,8 +276,11 @@ def test_literal_formula_is_one_call_away():
     logs = model.fit(dataset(images, labels), verbose=0).history
     heads = model.heads(tf.constant(images / 128 - 1))
     terms = naive_terms(
-        labels, np.asarray(heads["embeddings"], "float64"),
-        normalize=False, temperature=None, positives="sum",
+        labels,
+        np.asarray(heads["embeddings"], "float64"),
+        normalize=False,
+        temperature=None,
+        positives="sum",
         normalizer="pairs",
     )
     for name, value in terms.items():
@@ -276,7 +296,10 @@ def run_script(name, *arguments, **environment):
     }
     done = subprocess.run(
         [sys.executable, str(HERE / "scripts" / name), *arguments],
-        env=environment, capture_output=True, text=True, check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

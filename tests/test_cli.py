@@ -41,7 +41,7 @@ def test_installed_command_and_cheap_import():
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     done = subprocess.run(
-        [sys.executable, "-m", "mamc_keras.cli", "--help"],
+        [sys.executable, "-m", "mamc_keras", "--help"],
         capture_output=True,
         text=True,
         check=True,
@@ -83,7 +83,9 @@ def test_evaluate_on_other_photos_matches_classes_by_name(
     for split in ("train", "test"):
         for name in ("green_cup", "red_cup"):  # One class fewer.
             shutil.copytree(photo_folder / name, other / split / name)
-    main(["evaluate", str(trained_run), str(other), "--out", str(tmp_path / "o")])
+    main(
+        ["evaluate", str(trained_run), str(other), "--out", str(tmp_path / "o")]
+    )
     measures = json.loads((tmp_path / "o/metrics.json").read_text())
     assert measures["images"] == 24 and measures["top1"] > 0.8
     (other / "test/red_cup").rename(other / "test/cat")

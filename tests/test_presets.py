@@ -85,10 +85,16 @@ def test_new_classes_keep_the_trained_osme_unless_asked(model, preset):
     images, _ = batch()
     kept = MAMCImageClassifier.from_preset(preset, class_names=list("xyzuvw"))
     assert kept.class_names == tuple("xyzuvw")
-    np.testing.assert_allclose(kept.embed(images), model.embed(images), atol=1e-6)
-    afresh = MAMCImageClassifier.from_preset(preset, num_classes=6, reset_osme=True)
+    np.testing.assert_allclose(
+        kept.embed(images), model.embed(images), atol=1e-6
+    )
+    afresh = MAMCImageClassifier.from_preset(
+        preset, num_classes=6, reset_osme=True
+    )
     assert np.abs(afresh.embed(images) - model.embed(images)).max() > 0.01
-    hub = keras_hub.models.ImageClassifier.from_preset(preset, num_classes=6)
+    hub = keras_hub.models.ImageClassifier.from_preset(
+        str(preset), num_classes=6
+    )
     assert hub.class_names is None and hub.num_classes == 6
 
 

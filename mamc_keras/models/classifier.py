@@ -2,23 +2,26 @@
 
 import keras
 import keras_hub
-import numpy as np
-from keras import ops
 
 from mamc_keras.mamc_loss import MAMCLoss
-from mamc_keras.models import replicas
 from mamc_keras.models.encoder import MAMCBackbone
 from mamc_keras.models.encoder import as_backbone
+from mamc_keras.models.inference import InferenceMixin
+from mamc_keras.models.objective import TERMS
+from mamc_keras.models.objective import ObjectiveMixin
 from mamc_keras.models.preprocessing import MAMCImageClassifierPreprocessor
 from mamc_keras.models.preprocessing import as_preprocessor
 from mamc_keras.models.presets import PresetMixin
 from mamc_keras.osme import OSME
 
-TERMS = ("sasc", "sadc", "dasc")
-
 
 @keras.saving.register_keras_serializable(package="mamc_keras")
-class MAMCImageClassifier(PresetMixin, keras_hub.models.ImageClassifier):
+class MAMCImageClassifier(
+    PresetMixin,
+    ObjectiveMixin,
+    InferenceMixin,
+    keras_hub.models.ImageClassifier,
+):
     """Image classifier with OSME attention branches, trained with MAMC.
 
     The objective of `fit` is cross-entropy plus
@@ -183,158 +186,6 @@ class MAMCImageClassifier(PresetMixin, keras_hub.models.ImageClassifier):
         if training:
             return self.heads(inputs, training=True)
         return super().call(inputs, training=training, mask=mask)
-
-    def compile(
-        self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs
-    ):
-        """Configures training; every default is a plain Keras object.
-
-        Args:
-            optimizer: Keras optimizer; `"auto"` is `AdamW(3e-4)`.
-            loss: cross-entropy part of the objective; `"auto"` fits integer
-                labels. The MAMC terms are added to whatever is given.
-            metrics: list of metrics of the predictions; `"auto"` is accuracy.
-            **kwargs: see `keras.Model.compile`.
-        """
-        if isinstance(optimizer, str) and optimizer == "auto":
-            optimizer = keras.optimizers.AdamW(3e-4)
-        if isinstance(loss, str) and loss == "auto":
-            loss = keras.losses.SparseCategoricalCrossentropy(
-                from_logits=getattr(self, "activation", None) != "softmax"
-            )
-        if isinstance(metrics, str) and metrics == "auto":
-            metrics = [
-                keras.metrics.SparseCategoricalAccuracy(name="accuracy")
-            ]
-        super().compile(
-            optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
-        )
-
-    def compile_from_config(self, config):
-        """Compiles as the saved model was compiled.
-
-        Args:
-            config: dict from `get_compile_config`.
-        """
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        if not isinstance(y_pred, dict):  # evaluate: cross-entropy only
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
-        predictions = self.output_activation(y_pred["logits"])
-        loss = super().compute_loss(x, y, predictions, sample_weight, training)
-        if not self.mamc_weight:
-            return loss
-        terms = replicas.global_terms(
-            self.mamc_loss, y, y_pred["embeddings"], sample_weight
-        )
-        for name, value in terms.items():
-            self.term_metrics[name].update_state(replicas.unscaled(value))
-        weighted = zip(self.mamc_loss.term_weights, terms.values())
-        return loss + self.mamc_weight * sum(w * term for w, term in weighted)
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        training = isinstance(y_pred, dict)
-        if training:
-            y_pred = self.output_activation(y_pred["logits"])
-        logs = super().compute_metrics(x, y, y_pred, sample_weight)
-        if not training:
-            logs = {k: v for k, v in logs.items() if k not in TERMS}
-        return logs
-
-    if keras.backend.backend() == "tensorflow":
-
-        def train_step(self, data):
-            """One optimisation step: equation 12 of the paper."""
-            import tensorflow as tf
-
-            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-            with tf.GradientTape() as tape:
-                y_pred = self(x, training=True)
-                loss = self.compute_loss(x, y, y_pred, sample_weight, True)
-                # mixed_float16 learns nothing without this, silently.
-                scaled_loss = self.optimizer.scale_loss(loss)
-            weights = self.trainable_weights
-            gradients = tape.gradient(scaled_loss, weights)
-            if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-                gradients = replicas.agree_on_overflow(gradients)
-            self.optimizer.apply(gradients, weights)
-            for metric in self.metrics:
-                if metric.name == "loss":
-                    metric.update_state(
-                        replicas.unscaled(loss), sample_weight=tf.shape(x)[0]
-                    )
-            return self.compute_metrics(x, y, y_pred, sample_weight)
-
-    def preprocess(self, images):
-        """Turns photos into the backbone's input.
-
-        Args:
-            images: `(batch_size, height, width, 3)`, values 0..255.
-
-        Returns:
-            Tensor `(batch_size, *image_size, 3)`.
-        """
-        images = ops.convert_to_tensor(np.asarray(images), dtype="float32")
-        return self.preprocessor(images) if self.preprocessor else images
-
-    def _in_batches(self, function, images, batch_size=32):
-        parts = [
-            ops.convert_to_numpy(
-                function(self.preprocess(images[i : i + batch_size]))
-            )
-            for i in range(0, len(images), batch_size)
-        ]
-        return np.concatenate(parts).astype("float32")
-
-    def probabilities(self, images):
-        """Gives the probability of each class, whatever `activation` is.
-
-        Args:
-            images: `(batch_size, height, width, 3)`, values 0..255.
-
-        Returns:
-            float32 array `(batch_size, num_classes)`; rows sum to 1.
-        """
-        return self._in_batches(
-            lambda x: ops.softmax(
-                ops.cast(self.heads(x)["logits"], "float32"), axis=-1
-            ),
-            images,
-        )
-
-    def embed(self, images):
-        """Gives the embedding of each branch.
-
-        Args:
-            images: `(batch_size, height, width, 3)`, values 0..255.
-
-        Returns:
-            float32 array `(batch_size, num_attentions, embedding_dim)`.
-        """
-        return self._in_batches(lambda x: self.heads(x)["embeddings"], images)
-
-    def attend(self, images):
-        """Shows where each branch looks: the channel mean of relu(S^p).
-
-        Args:
-            images: `(batch_size, height, width, 3)`, values 0..255.
-
-        Returns:
-            float32 array `(batch_size, num_attentions, map_height,
-            map_width)`; one map, the plain mean, for a plain softmax.
-        """
-        return self._in_batches(self.attention_maps, images)
-
-    def attention_maps(self, images):
-        """Heat map of each branch for preprocessed images, as a tensor."""
-        features = self.backbone(images, training=False)
-        if self.num_attentions:
-            return self.osme.attention_maps(features)
-        return ops.mean(ops.relu(features), axis=-1)[:, None]
 
     def get_config(self):
         config = super(keras_hub.models.ImageClassifier, self).get_config()

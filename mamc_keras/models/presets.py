@@ -203,4 +203,3 @@ class PresetMixin:
             if self.class_names:
                 text = "\n".join(self.class_names) + "\n"
                 (folder / LABELS_FILE).write_text(text, encoding="utf-8")
-

@@ -94,7 +94,9 @@ def agree_on_overflow(gradients):
     import tensorflow as tf
 
     present = [g for g in gradients if g is not None]
-    finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in present])
+    finite = tf.reduce_all(
+        [tf.reduce_all(tf.math.is_finite(g)) for g in present]
+    )
     overflows = context.all_reduce("SUM", tf.where(finite, 0.0, 1.0))
     poison = tf.where(overflows > 0, float("inf"), 0.0)
     first = next(i for i, g in enumerate(gradients) if g is not None)

@@ -20,7 +20,9 @@ def difference(a, b):
     return max(np.abs(x - y).max() for x, y in zip(a, b, strict=True))
 
 
-def train(strategy, num_classes, weighted=False, dtype="float32", epochs=1, **options):
+def train(
+    strategy, num_classes, weighted=False, dtype="float32", epochs=1, **options
+):
     with strategy.scope():
         keras.config.set_dtype_policy(dtype)
         network = encoder()

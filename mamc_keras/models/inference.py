@@ -1,0 +1,75 @@
+"""What a trained classifier answers, beside `predict`."""
+
+import numpy as np
+from keras import ops
+
+
+class InferenceMixin:
+    """`probabilities`, `embed` and `attend` of `MAMCImageClassifier`."""
+
+    def preprocess(self, images):
+        """Turns photos into the backbone's input.
+
+        Args:
+            images: `(batch_size, height, width, 3)`, values 0..255.
+
+        Returns:
+            Tensor `(batch_size, *image_size, 3)`.
+        """
+        images = ops.convert_to_tensor(np.asarray(images), dtype="float32")
+        return self.preprocessor(images) if self.preprocessor else images
+
+    def _in_batches(self, function, images, batch_size=32):
+        parts = [
+            ops.convert_to_numpy(
+                function(self.preprocess(images[i : i + batch_size]))
+            )
+            for i in range(0, len(images), batch_size)
+        ]
+        return np.concatenate(parts).astype("float32")
+
+    def probabilities(self, images):
+        """Gives the probability of each class, whatever `activation` is.
+
+        Args:
+            images: `(batch_size, height, width, 3)`, values 0..255.
+
+        Returns:
+            float32 array `(batch_size, num_classes)`; rows sum to 1.
+        """
+        return self._in_batches(
+            lambda x: ops.softmax(
+                ops.cast(self.heads(x)["logits"], "float32"), axis=-1
+            ),
+            images,
+        )
+
+    def embed(self, images):
+        """Gives the embedding of each branch.
+
+        Args:
+            images: `(batch_size, height, width, 3)`, values 0..255.
+
+        Returns:
+            float32 array `(batch_size, num_attentions, embedding_dim)`.
+        """
+        return self._in_batches(lambda x: self.heads(x)["embeddings"], images)
+
+    def attend(self, images):
+        """Shows where each branch looks: the channel mean of relu(S^p).
+
+        Args:
+            images: `(batch_size, height, width, 3)`, values 0..255.
+
+        Returns:
+            float32 array `(batch_size, num_attentions, map_height,
+            map_width)`; one map, the plain mean, for a plain softmax.
+        """
+        return self._in_batches(self.attention_maps, images)
+
+    def attention_maps(self, images):
+        """Heat map of each branch for preprocessed images, as a tensor."""
+        features = self.backbone(images, training=False)
+        if self.num_attentions:
+            return self.osme.attention_maps(features)
+        return ops.mean(ops.relu(features), axis=-1)[:, None]

@@ -1,0 +1,94 @@
+"""How the classifier learns: cross-entropy plus the weighted MAMC terms."""
+
+import keras
+
+from mamc_keras.models import replicas
+
+TERMS = ("sasc", "sadc", "dasc")
+
+
+class ObjectiveMixin:
+    """`compile`, `compute_loss` and `train_step` of `MAMCImageClassifier`."""
+
+    def compile(
+        self, optimizer="auto", loss="auto", *, metrics="auto", **kwargs
+    ):
+        """Configures training; every default is a plain Keras object.
+
+        Args:
+            optimizer: Keras optimizer; `"auto"` is `AdamW(3e-4)`.
+            loss: cross-entropy part of the objective; `"auto"` fits integer
+                labels. The MAMC terms are added to whatever is given.
+            metrics: list of metrics of the predictions; `"auto"` is accuracy.
+            **kwargs: see `keras.Model.compile`.
+        """
+        if isinstance(optimizer, str) and optimizer == "auto":
+            optimizer = keras.optimizers.AdamW(3e-4)
+        if isinstance(loss, str) and loss == "auto":
+            loss = keras.losses.SparseCategoricalCrossentropy(
+                from_logits=getattr(self, "activation", None) != "softmax"
+            )
+        if isinstance(metrics, str) and metrics == "auto":
+            metrics = [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]
+        super().compile(
+            optimizer=optimizer, loss=loss, metrics=metrics, **kwargs
+        )
+
+    def compile_from_config(self, config):
+        """Compiles as the saved model was compiled.
+
+        Args:
+            config: dict from `get_compile_config`.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        if not isinstance(y_pred, dict):  # evaluate: cross-entropy only
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        predictions = self.output_activation(y_pred["logits"])
+        loss = super().compute_loss(x, y, predictions, sample_weight, training)
+        if not self.mamc_weight:
+            return loss
+        terms = replicas.global_terms(
+            self.mamc_loss, y, y_pred["embeddings"], sample_weight
+        )
+        for name, value in terms.items():
+            self.term_metrics[name].update_state(replicas.unscaled(value))
+        weighted = zip(self.mamc_loss.term_weights, terms.values(), strict=True)
+        return loss + self.mamc_weight * sum(w * term for w, term in weighted)
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        training = isinstance(y_pred, dict)
+        if training:
+            y_pred = self.output_activation(y_pred["logits"])
+        logs = super().compute_metrics(x, y, y_pred, sample_weight)
+        if not training:
+            logs = {k: v for k, v in logs.items() if k not in TERMS}
+        return logs
+
+    if keras.backend.backend() == "tensorflow":
+
+        def train_step(self, data):
+            """One optimisation step: equation 12 of the paper."""
+            import tensorflow as tf
+
+            x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+            with tf.GradientTape() as tape:
+                y_pred = self(x, training=True)
+                loss = self.compute_loss(x, y, y_pred, sample_weight, True)
+                # mixed_float16 learns nothing without this, silently.
+                scaled_loss = self.optimizer.scale_loss(loss)
+            weights = self.trainable_weights
+            gradients = tape.gradient(scaled_loss, weights)
+            if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+                gradients = replicas.agree_on_overflow(gradients)
+            self.optimizer.apply(gradients, weights)
+            for metric in self.metrics:
+                if metric.name == "loss":
+                    metric.update_state(
+                        replicas.unscaled(loss), sample_weight=tf.shape(x)[0]
+                    )
+            return self.compute_metrics(x, y, y_pred, sample_weight)
