@@ -97,34 +97,39 @@ def cached_features(
 def _compute(file, lower, preprocess, images, settings, shape, progress):
     import tensorflow as tf
 
+    from mamc_keras.data.augment import augment_batch
     from mamc_keras.data.pipeline import augment_image
-    from mamc_keras.data.pipeline import load_image
 
     size = tuple(settings["image_size"])
     policy = settings["augmentation"]
-    paths = tf.constant(list(images.paths))
+    paths = tf.constant([os.fsencode(path) for path in images.paths])
 
     def view(i):
-        path = paths[i // settings["views"]]
-        if policy == "none":
-            return load_image(path, size, settings["crop_to_aspect_ratio"])
         seed = tf.stack([tf.cast(settings["seed"], tf.int64), i])
-        return augment_image(path, size, policy, seed)
+        image = augment_image(
+            paths[i // settings["views"]],
+            size,
+            policy,
+            seed,
+            settings["crop_to_aspect_ratio"],
+        )
+        return image, i
 
     total = shape[0] * shape[1]
     batches = (
         tf.data.Dataset.range(total)
         .map(view, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(64)
-        .prefetch(2)
     )
+    if policy == "strong":
+        batches = augment_batch(batches, settings["seed"])
     features = np.lib.format.open_memmap(
         file, mode="w+", dtype="float16", shape=shape
     )
     flat = features.reshape(total, *shape[2:])
     run = tf.function(lambda x: lower(x, training=False))
     done = 0
-    for batch in batches:
+    for batch, _ in batches.prefetch(2):
         part = run(preprocess(batch)).numpy()
         # float16 holds up to 65,504; a frozen activation beyond is cut.
         flat[done : done + len(part)] = np.clip(part, -6e4, 6e4)
@@ -183,8 +188,6 @@ def feature_batches(features, labels, plan, seed, epochs):
     Returns:
         `tf.data.Dataset` of `(float32 (B, h, w, channels), int64 (B,))`.
     """
-    import tensorflow as tf
-
     views = features.shape[1]
     start = np.random.default_rng(seed).integers(views, size=len(labels))
 
@@ -194,13 +197,43 @@ def feature_batches(features, labels, plan, seed, epochs):
                 view = (start[index] + epoch) % views
                 yield features[index, view], labels[index]
 
-    size = plan.batch_size
+    count = epochs * plan.steps_per_epoch
+    return _dataset(batches, features, plan.batch_size, count)
+
+
+def plain_feature_batches(features, labels, batch_size=64):
+    """Every photo's first view once, in order.
+
+    Args:
+        features: array `(n, views, h, w, channels)`.
+        labels: integer array `(n,)`.
+        batch_size: int.
+
+    Returns:
+        `tf.data.Dataset` of `(float32 (b, h, w, channels), int64 (b,))`.
+    """
+
+    def batches():
+        for first in range(0, len(labels), batch_size):
+            rows = slice(first, first + batch_size)
+            yield features[rows, 0], labels[rows]
+
+    count = -(-len(labels) // batch_size)
+    return _dataset(batches, features, None, count)
+
+
+def _dataset(batches, features, size, count):
+    """Reads rows from the memory map as they are needed."""
+    import tensorflow as tf
+
     signature = (
         tf.TensorSpec((size, *features.shape[2:]), tf.float16),
         tf.TensorSpec((size,), tf.int64),
     )
     return (
         tf.data.Dataset.from_generator(batches, output_signature=signature)
+        # Keras warns about an end that it could not foresee.
+        .apply(tf.data.experimental.assert_cardinality(count))
         .map(lambda x, y: (tf.cast(x, tf.float32), y))
         .prefetch(4)
     )

@@ -178,20 +178,37 @@ def _shrink_rows(image, size):
     """`(n, m, channels)` of any type to float32 `(size, m, channels)`."""
     if len(image) == size:
         return image.astype(np.float32)
-    step = len(image) / size
-    radius = max(step, 1.0)  # old pixels on each side of a new one
-    result = np.empty((size, *image.shape[1:]), np.float32)
-    for i in range(size):
-        centre = (i + 0.5) * step
-        first = max(int(np.ceil(centre - radius - 0.5)), 0)
-        last = min(int(np.floor(centre + radius - 0.5)), len(image) - 1)
-        distance = np.abs(np.arange(first, last + 1) + 0.5 - centre)
-        weights = np.maximum(1 - distance / radius, 0).astype(np.float32)
-        weights /= weights.sum()
-        # One strip at a time: a 12-megapixel photo is never all float32.
-        strip = image[first : last + 1].astype(np.float32)
-        result[i] = np.tensordot(weights, strip, axes=1)
+    first, weights = _triangles(len(image), size)
+    result = np.zeros((size, *image.shape[1:]), np.float32)
+    # One old row of every new one at a time, in TensorFlow's order of sums:
+    # then even ties round alike. A large photo is never all float32.
+    for k in range(weights.shape[1]):
+        rows = image[np.minimum(first + k, len(image) - 1)]
+        result += weights[:, k, None, None] * rows.astype(np.float32)
     return result
+
+
+def _triangles(old_size, size):
+    """Which old pixels a new one is made of, with TensorFlow's roundings.
+
+    Returns the number of the first old pixel, int `(size,)`, and the weights
+    from there on, float32 `(size, most pixels of one)`; the rest is 0.
+    """
+    one, half = np.float32(1), np.float32(0.5)
+    step = one / (np.float32(size) / np.float32(old_size))
+    radius = max(step, one)  # old pixels on each side of a new one
+    centres = (np.arange(size, dtype=np.float32) + half) * step
+    first = np.ceil(centres - radius - half).astype(int).clip(0)
+    last = np.floor(centres + radius - half).astype(int)
+    last = last.clip(None, old_size - 1)
+    pixels = first[:, None] + np.arange((last - first).max() + 1)
+    distances = pixels.astype(np.float32) + half - centres[:, None]
+    weights = np.maximum(one - np.abs(distances * (one / radius)), 0)
+    weights[pixels > last[:, None]] = 0
+    totals = np.zeros(size, np.float32)
+    for column in weights.T:
+        totals += column
+    return first, weights * (one / totals)[:, None]
 
 
 def _read_model(path):

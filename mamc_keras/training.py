@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-import math
+import os
 import time
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from mamc_keras.data.pipeline import plain_dataset
 from mamc_keras.data.sources import open_source
 from mamc_keras.feature_cache import cached_features
 from mamc_keras.feature_cache import feature_batches
+from mamc_keras.feature_cache import plain_feature_batches
 from mamc_keras.mamc_loss import MAMCLoss
 from mamc_keras.models.classifier import MAMCImageClassifier
 from mamc_keras.models.encoder import batch_norms
@@ -64,6 +65,10 @@ def train(recipe, run_dir, progress=None):
         ValueError: on unusable data or recipe, before anything is written.
     """
     path = run_folder.new_path(run_dir)
+    if not recipe.source.startswith("tfds:"):
+        # The run must find its photos from any working folder later.
+        source = os.path.abspath(os.path.expanduser(recipe.source))
+        recipe = dataclasses.replace(recipe, source=source)
     keras.utils.set_random_seed(recipe.seed)
     started = time.monotonic()
     splits, notes = prepare_data(recipe, progress)
@@ -229,6 +234,7 @@ def _live(recipe, model, splits, plan):
         recipe.image_size,
         recipe.augmentation,
         recipe.seed,
+        crop_to_aspect_ratio=recipe.crop_to_aspect_ratio,
     )
     validation = None
     if len(splits["val"]):
@@ -275,10 +281,6 @@ def _cached(recipe, model, splits, plan, progress):
     )
     validation = None
     if len(splits["val"]):
-        import tensorflow as tf
-
-        rows = features("val", augmentation="none", views=1)[:, 0]
-        validation = tf.data.Dataset.from_tensor_slices(
-            (rows.astype("float32"), splits["val"].labels)
-        ).batch(math.ceil(min(64, len(rows))))
+        rows = features("val", augmentation="none", views=1)
+        validation = plain_feature_batches(rows, splits["val"].labels)
     return trained, batches, validation

@@ -11,6 +11,7 @@ from mamc_keras.data.pipeline import load_image
 from mamc_keras.data.sources import open_source
 from mamc_keras.feature_cache import cached_features
 from mamc_keras.feature_cache import feature_batches
+from mamc_keras.feature_cache import plain_feature_batches
 from mamc_keras.models.efficientnet_lite import load_efficientnet_lite
 from mamc_keras.models.split import split_encoder
 
@@ -151,3 +152,12 @@ def test_cut_of_the_shipped_backbone():
     shape = lower.compute_output_shape((1, 224, 224, 3))
     assert shape == (1, 14, 14, 112)
     assert upper.compute_output_shape(shape) == (1, 7, 7, 1280)
+
+
+def test_validation_batches_are_every_photo_in_order():
+    features = np.arange(10 * 2).reshape(10, 2, 1, 1, 1).astype("float16")
+    labels = np.arange(10)
+    batches = list(plain_feature_batches(features, labels, 4))
+    assert [len(y) for _, y in batches] == [4, 4, 2]
+    values = np.concatenate([np.asarray(x).ravel() for x, _ in batches])
+    np.testing.assert_array_equal(values, np.arange(10) * 2)

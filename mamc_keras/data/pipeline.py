@@ -39,7 +39,13 @@ def load_image(path, image_size, crop_to_aspect_ratio=CROP_TO_ASPECT_RATIO):
     return resize_image(image, image_size, crop_to_aspect_ratio)
 
 
-def augment_image(path, image_size, policy, seed):
+def augment_image(
+    path,
+    image_size,
+    policy,
+    seed,
+    crop_to_aspect_ratio=CROP_TO_ASPECT_RATIO,
+):
     """Reads a photo as training sees it.
 
     Args:
@@ -51,13 +57,14 @@ def augment_image(path, image_size, policy, seed):
             contrast a little; `"strong"` is `"standard"` here and adds more
             to the whole batch in `n_pair_dataset`.
         seed: int tensor of shape `(2,)`. The same seed gives the same view.
+        crop_to_aspect_ratio: bool. See `load_image`; for `"none"` only.
 
     Returns:
         uint8 tensor of shape `(height, width, 3)`.
     """
     check_policy(policy)
     if policy == "none":
-        return load_image(path, image_size)
+        return load_image(path, image_size, crop_to_aspect_ratio)
     seed = tf.random.split(tf.convert_to_tensor(seed), 2)
     contents = tf.io.read_file(path)
     image = random_crop_and_flip(contents, image_size, policy, seed[0])
@@ -72,6 +79,7 @@ def n_pair_dataset(
     seed=0,
     start_epoch=0,
     start_step=0,
+    crop_to_aspect_ratio=CROP_TO_ASPECT_RATIO,
 ):
     """Endless training batches in the order of a plan.
 
@@ -130,6 +138,7 @@ def n_pair_dataset(
             image_size,
             augmentation,
             tf.stack([tf.constant(seed, tf.int64), place]),
+            crop_to_aspect_ratio,
         )
         return image, tf.gather(labels, index)
 

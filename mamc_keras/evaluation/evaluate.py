@@ -56,7 +56,8 @@ def data_of(path, source=None, progress=None):
 
     Args:
         path: str or Path of a run folder or preset folder.
-        source: str, other data than the run's own, or `None`.
+        source: str, other data than the run's own, or `None`. Without split
+            folders all of its photos are the test split.
         progress: callable `(what, done, total)`, or `None`.
 
     Returns:
@@ -69,17 +70,20 @@ def data_of(path, source=None, progress=None):
     run = path if (path / "recipe.json").is_file() else path.parent
     if (run / "recipe.json").is_file():
         recipe = read_recipe(run)
-        if source and source != recipe.source:
-            # Other photos: all of them are new to the model.
-            recipe = Recipe(source=source)
     elif source:
-        recipe = Recipe(source=source)
+        recipe = None
     else:
         raise ValueError(
             f"A preset does not know its data. Received: {str(path)!r}. "
             "Name the folder of photos as well."
         )
+    if recipe and source in (None, recipe.source):
+        return prepare_data(recipe, progress)[0]
+    # Other photos than the run's: nothing is set aside for training.
+    recipe = Recipe(source=source, validation_fraction=0.0, test_fraction=0.0)
     splits, _ = prepare_data(recipe, progress)
+    if not len(splits["test"]):
+        splits["test"] = splits["train"]
     return splits
 
 

@@ -51,5 +51,5 @@ def append_settings(path, model, quantize):
     }
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
-            # ZipInfo has a fixed date: equal models give equal files.
+            # A date would make every export another file.
             archive.writestr(zipfile.ZipInfo(name), text)

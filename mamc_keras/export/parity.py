@@ -78,7 +78,14 @@ def check_parity(model, tflite_path, images, quantize=None):
             than 20 % of the probability lies on other classes.
     """
     labels = np.zeros(len(images), np.int64)
-    keras_, tflite, _ = _both(model, tflite_path, (images, labels), None)
+    try:
+        keras_, tflite, _ = _both(model, tflite_path, (images, labels), None)
+    except ValueError as error:
+        raise ParityError(
+            f"The exported file does not run. Received: {error} No file was "
+            "written. An activation that is 0 for all calibration photos "
+            "can cause it: give more varied ones, or train for longer."
+        ) from error
     if not np.isfinite(tflite).all():
         raise ParityError(
             "The exported file gives NaN. Received: "
