@@ -14,8 +14,8 @@ recipe = Recipe(
     source="demo/solar_cells",
     classes_per_batch=4,
     images_per_class=4,
-    epochs=6,
-    cached_views=3,
+    epochs=5,
+    cached_views=2,
     # A crack may be anywhere on a cell: cutting out half of it could lose it.
     augmentation="light",
 )

@@ -80,7 +80,7 @@ def _preprocess(model, images):
         return model.preprocessor(images) if model.preprocessor else images
     if converter.image_size is not None:
         # Whole grey levels, as training and evaluation see them.
-        images = converter.resizing(images)
+        images = tf.round(converter.resizing(images))
         images = tf.clip_by_value(images, 0.0, 255.0)
         images = tf.ensure_shape(images, (None, *converter.image_size, 3))
     if converter.scale is not None:
