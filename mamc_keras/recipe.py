@@ -57,12 +57,15 @@ class Recipe:
     """N, distinct classes in a batch."""
     images_per_class: int = 2
     """Distinct images of each class in a batch."""
-    epochs: int = 12
+    epochs: int = 8
     """Passes over the training photos."""
     learning_rate: float = 3e-4
     """AdamW's rate for the backbone, decayed to 0 along a cosine."""
+    warmup_epochs: float = 1.0
+    """Epochs in which the backbone's rate rises from 0, at most half of all:
+    the gradients of a head that knows nothing yet would spoil it."""
     head_learning_rate: float = 1e-3
-    """AdamW's rate for OSME and the classifier, decayed likewise."""
+    """AdamW's rate for OSME and the classifier, without a warm-up."""
     weight_decay: float = 0.004
     """AdamW's decoupled weight decay."""
     label_smoothing: float = 0.0

@@ -207,16 +207,25 @@ def compile_model(model, recipe, steps_per_epoch):
         recipe: `Recipe`.
         steps_per_epoch: int.
     """
+    steps = recipe.epochs * steps_per_epoch
+    warmup = min(recipe.warmup_epochs, recipe.epochs / 2) * steps_per_epoch
+    cosine = keras.optimizers.schedules.CosineDecay
+    rate = recipe.learning_rate
+    if warmup:
+        slow = cosine(
+            0.0, steps - warmup, warmup_target=rate, warmup_steps=warmup
+        )
+    else:
+        slow = cosine(rate, steps)
+    fast = cosine(recipe.head_learning_rate, steps)
 
-    def adamw(rate):
-        steps = recipe.epochs * steps_per_epoch
-        schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
+    def adamw(schedule):
         return keras.optimizers.AdamW(
             schedule, weight_decay=recipe.weight_decay
         )
 
-    rates = keras.optimizers.OptimizerMap(adamw(recipe.learning_rate))
-    rates["(.*/)?(osme|predictions)/.*"] = adamw(recipe.head_learning_rate)
+    rates = keras.optimizers.OptimizerMap(adamw(slow))
+    rates["(.*/)?(osme|predictions)/.*"] = adamw(fast)
     smoothing = recipe.label_smoothing
     loss = "auto"
     if smoothing:

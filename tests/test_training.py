@@ -95,18 +95,22 @@ def test_batch_norm_statistics_are_kept(trained_run):
         np.testing.assert_array_equal(before.moving_mean, after.moving_mean)
 
 
-def test_two_rates(photo_folder):
-    model = build_model(SMALL, ("a", "b", "c"))
-    compile_model(model, SMALL, 10)
+def test_two_rates_of_which_the_backbone_warms_up():
+    recipe = dataclasses.replace(SMALL, epochs=4, warmup_epochs=1.0)
+    model = build_model(recipe, ("a", "b", "c"))
+    compile_model(model, recipe, 10)
     choose = model.optimizer._optimizer_map
-    found = set()
+    schedules = {True: set(), False: set()}
     for variable in model.trainable_variables:
         head = "osme" in variable.path or "predictions" in variable.path
-        expected = 1e-3 if head else 3e-4
-        rate = float(choose(variable).learning_rate)
-        assert rate == pytest.approx(expected), variable.path
-        found.add(expected)
-    assert found == {1e-3, 3e-4}
+        schedules[head].add(choose(variable)._learning_rate)
+    (fast,), (slow,) = schedules[True], schedules[False]
+    assert float(fast(0)) == pytest.approx(1e-3)
+    assert float(slow(0)) == 0
+    assert float(slow(5)) == pytest.approx(1.5e-4)
+    assert float(slow(10)) == pytest.approx(3e-4)
+    assert float(slow(40)) == pytest.approx(0, abs=1e-9)
+    assert float(fast(40)) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_run_is_never_written_over_another(photo_folder, trained_run):

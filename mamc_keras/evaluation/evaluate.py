@@ -143,8 +143,10 @@ def evaluate(path, source=None, split="test", out=None, progress=None):
     measures = {
         "images": len(images),
         **summary(predictions),
-        "recall@1": recall_at_k(predictions.embeddings, predictions.labels)[1],
     }
+    recall = recall_at_k(predictions.embeddings, predictions.labels)[1]
+    if np.isfinite(recall):  # Not with every photo alone in its class.
+        measures["recall@1"] = recall
     out = Path(out) if out else preset.parent / f"evaluation-{split}"
     predictions.save(out)
     write_json(out / "metrics.json", measures)
