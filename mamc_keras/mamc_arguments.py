@@ -63,3 +63,16 @@ def check_conventions(temperature, positives, normalizer):
             "MAMC divides by the number of anchors or of pairs. Received: "
             f'normalizer={normalizer!r}. Use "anchors" or "pairs".'
         )
+
+
+def small_labels(labels):
+    """Replaces labels by how many labels of the batch are smaller.
+
+    Args:
+        labels: integer tensor `(B,)`, of any size.
+
+    Returns:
+        int32 tensor `(B,)`, equal exactly where the labels are.
+    """
+    smaller = ops.greater(labels[:, None], labels[None, :])
+    return ops.sum(ops.cast(smaller, "int32"), axis=1)

@@ -9,6 +9,7 @@ from keras import ops
 
 from mamc_keras.mamc_arguments import check_conventions
 from mamc_keras.mamc_arguments import one_per_image
+from mamc_keras.mamc_arguments import small_labels
 
 MATRIX_BYTES = 2**26  # a larger similarity matrix is built in row blocks
 SHORTEST = 1e-6  # an embedding below this in every coordinate has no direction
@@ -191,9 +192,8 @@ class MAMCLoss(keras.losses.Loss):
         # above 2^24 collide, so it gets small stand-ins for them. Weights go
         # the same way: they change the sets, not only the sum.
         y_pred = ops.convert_to_tensor(y_pred)
-        y_true = {
-            "labels": _small_labels(one_per_image(y_true, "labels", y_pred))
-        }
+        labels = one_per_image(y_true, "labels", y_pred)
+        y_true = {"labels": small_labels(labels)}
         if sample_weight is not None:
             y_true["sample_weight"] = sample_weight
         return super().__call__(y_true, y_pred)
@@ -321,9 +321,3 @@ def _unit_length(x):
     x = x / ops.stop_gradient(ops.where(has_direction, largest, 1.0))
     square = ops.sum(ops.square(x), axis=-1, keepdims=True)
     return x * ops.rsqrt(ops.where(has_direction, square, 1.0))
-
-
-def _small_labels(labels):
-    """Replaces labels `(B,)` by how many of the batch are smaller."""
-    smaller = ops.greater(labels[:, None], labels[None, :])
-    return ops.sum(ops.cast(smaller, "int32"), axis=1)
