@@ -57,7 +57,7 @@ class Recipe:
     """N, distinct classes in a batch."""
     images_per_class: int = 2
     """Distinct images of each class in a batch."""
-    epochs: int = 8
+    epochs: int = 12
     """Passes over the training photos."""
     learning_rate: float = 3e-4
     """AdamW's rate for the backbone, decayed to 0 along a cosine."""
