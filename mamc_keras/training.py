@@ -64,7 +64,15 @@ def train(recipe, run_dir, progress=None):
     Raises:
         ValueError: on unusable data or recipe, before anything is written.
     """
-    path = run_folder.new_path(run_dir)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(recipe.dtype)
+    try:
+        return _train(recipe, run_folder.new_path(run_dir), progress)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _train(recipe, path, progress):
     if not recipe.source.startswith("tfds:"):
         # The run must find its photos from any working folder later.
         source = os.path.abspath(os.path.expanduser(recipe.source))
@@ -169,7 +177,6 @@ def build_model(recipe, class_names):
     Returns:
         A `MAMCImageClassifier`.
     """
-    keras.config.set_dtype_policy(recipe.dtype)
     backbone, preprocessor = load_backbone(recipe.preset, recipe.image_size)
     model = MAMCImageClassifier(
         backbone,

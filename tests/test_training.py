@@ -75,6 +75,25 @@ def test_full_training_moves_every_stage(photo_folder, tmp_path):
     assert set(run.history) >= {"loss", "accuracy", "val_loss"}
 
 
+@pytest.mark.parametrize(
+    "dtype",
+    # bfloat16 is several times slower than float32 on a CPU.
+    ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)],
+)
+def test_half_precision_trains_and_leaves_no_trace(
+    dtype, photo_folder, tmp_path
+):
+    recipe = dataclasses.replace(
+        SMALL, source=str(photo_folder), dtype=dtype, cached_views=1, epochs=2
+    )
+    run = train(recipe, tmp_path / "run")
+    assert run.model.osme.compute_dtype == dtype.removeprefix("mixed_")
+    assert run.history["loss"][-1] < run.history["loss"][0]
+    assert keras.config.dtype_policy().name == "float32"
+    loaded = MAMCImageClassifier.from_preset(tmp_path / "run/preset")
+    assert loaded.osme.compute_dtype == "float32"
+
+
 def test_fast_mode_freezes_the_lower_stages(photo_folder, trained_run):
     recipe = Recipe.from_json((trained_run / "recipe.json").read_text())
     start = build_model(recipe, ("a", "b", "c")).backbone.get_weights()

@@ -61,6 +61,18 @@ def _first_line(error):
     return str(error).strip().splitlines()[0] if str(error) else repr(error)
 
 
+def _say_float32(file):
+    """Takes mixed policies out of a preset's config.
+
+    KerasHub cannot load a preset that names one, and the weights are float32
+    in any case; whoever loads it chooses the policy.
+    """
+    text = file.read_text(encoding="utf-8")
+    for policy in ("mixed_float16", "mixed_bfloat16"):
+        text = text.replace(f'"{policy}"', '"float32"')
+    file.write_text(text, encoding="utf-8")
+
+
 def _is_ours(preset):
     """True when the preset holds a task of this package."""
     try:
@@ -200,6 +212,8 @@ class PresetMixin:
             )
         with atomic_path(preset_dir) as folder:
             super().save_to_preset(str(folder), max_shard_size)
+            for file in folder.glob("*.json"):
+                _say_float32(file)
             if self.class_names:
                 text = "\n".join(self.class_names) + "\n"
                 (folder / LABELS_FILE).write_text(text, encoding="utf-8")
