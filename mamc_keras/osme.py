@@ -37,6 +37,8 @@ class OSME(keras.layers.Layer):
             does; its height and width must then be static. `g` pools it to
             `g x g` cells first: cell `i` averages the rows
             `floor(i h / g)` to `ceil((i + 1) h / g)`, columns likewise.
+        use_gates: bool. `False` leaves the excitation out, `m^p = 1`: `P`
+            plain projections, which show what the gates are worth.
 
     Input shape:
         `(batch_size, height, width, channels)`, with static channels.
@@ -60,6 +62,7 @@ class OSME(keras.layers.Layer):
         embedding_dim=1024,
         reduction_ratio=16,
         grid_size=None,
+        use_gates=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -69,6 +72,7 @@ class OSME(keras.layers.Layer):
         if grid_size is not None:
             grid_size = _positive("grid_size", grid_size)
         self.grid_size = grid_size
+        self.use_gates = bool(use_gates)
 
     @staticmethod
     def count_weights(
@@ -77,6 +81,7 @@ class OSME(keras.layers.Layer):
         embedding_dim=1024,
         reduction_ratio=16,
         grid_size=None,
+        use_gates=True,
     ):
         """Counts the weights of a layer without building it.
 
@@ -88,6 +93,7 @@ class OSME(keras.layers.Layer):
             embedding_dim: int.
             reduction_ratio: int.
             grid_size: int or `None`.
+            use_gates: bool.
 
         Returns:
             int. Number of weights, biases included.
@@ -95,7 +101,9 @@ class OSME(keras.layers.Layer):
         height, width, channels = feature_shape[-3:]
         hidden = max(1, channels // reduction_ratio)
         cells = grid_size**2 if grid_size else height * width
-        gate = (channels + 1) * hidden + (hidden + 1) * channels
+        gate = 0
+        if use_gates:
+            gate = (channels + 1) * hidden + (hidden + 1) * channels
         projection = (cells * channels + 1) * embedding_dim
         return num_attentions * (gate + projection)
 
@@ -114,14 +122,16 @@ class OSME(keras.layers.Layer):
         self.expanders = []  # W2
         self.projections = []  # W3
         for p in range(self.num_attentions):
-            self.reducers.append(self._dense(hidden, "reduce", p, "relu"))
-            self.expanders.append(self._dense(channels, "expand", p, "sigmoid"))
             self.projections.append(
                 self._dense(self.embedding_dim, "project", p)
             )
+            self.projections[p].build((None, self.vector_size))
+            if not self.use_gates:
+                continue
+            self.reducers.append(self._dense(hidden, "reduce", p, "relu"))
+            self.expanders.append(self._dense(channels, "expand", p, "sigmoid"))
             self.reducers[p].build((None, channels))
             self.expanders[p].build((None, hidden))
-            self.projections[p].build((None, self.vector_size))
         self.input_spec = keras.layers.InputSpec(ndim=4, axes={3: channels})
 
     def call(self, inputs):
@@ -135,7 +145,7 @@ class OSME(keras.layers.Layer):
             cells = _pool(inputs, self.grid_size)
         embeddings = []
         for p in range(self.num_attentions):
-            excited = self._gate(squeezed, p)[:, None, None, :] * cells
+            excited = self._excite(squeezed, cells, p)
             # A map of another, unknown size must fail, not mix the images.
             known = None not in tuple(excited.shape[1:])
             batch_size = -1 if known else ops.shape(excited)[0]
@@ -170,7 +180,7 @@ class OSME(keras.layers.Layer):
         squeezed = _average(features)
         maps = []
         for p in range(self.num_attentions):
-            excited = self._gate(squeezed, p)[:, None, None, :] * features
+            excited = self._excite(squeezed, features, p)
             maps.append(_average(ops.relu(excited), axis=-1))
         return ops.stack(maps, axis=1)
 
@@ -184,6 +194,7 @@ class OSME(keras.layers.Layer):
             embedding_dim=self.embedding_dim,
             reduction_ratio=self.reduction_ratio,
             grid_size=self.grid_size,
+            use_gates=self.use_gates,
         )
         return config
 
@@ -201,7 +212,14 @@ class OSME(keras.layers.Layer):
             self.build(tuple(features.shape))
         return ops.cast(features, self.compute_dtype)
 
+    def _excite(self, squeezed, features, p):
+        if not self.use_gates:
+            return features
+        return self._gate(squeezed, p)[:, None, None, :] * features
+
     def _gate(self, squeezed, p):
+        if not self.use_gates:
+            return ops.ones_like(squeezed)
         return self.expanders[p](self.reducers[p](squeezed))
 
     def _check_map(self, shape):
@@ -236,6 +254,7 @@ class OSME(keras.layers.Layer):
             self.embedding_dim,
             self.reduction_ratio,
             self.grid_size,
+            self.use_gates,
         )
         needed = TRAINING_BYTES * count
         message = (

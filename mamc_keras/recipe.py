@@ -37,6 +37,8 @@ class Recipe:
     """r, the bottleneck of the gates."""
     grid_size: int | None = 1
     """Cells that the map is pooled to (1: phone head); None: paper's head."""
+    use_gates: bool = True
+    """OSME's gates; False leaves P plain projections."""
     dropout: float = 0.2
     """Dropout rate before the classifier."""
 

@@ -48,7 +48,7 @@ class Run:
     path: Path
 
 
-def train(recipe, run_dir, progress=None):
+def train(recipe, run_dir, progress=None, mamc_loss=None):
     """Trains a classifier and writes everything about it to a run folder.
 
     Args:
@@ -56,6 +56,8 @@ def train(recipe, run_dir, progress=None):
         run_dir: str or Path. A new folder; an existing run is never touched.
         progress: callable `(what, done, total)` for the steps before `fit`,
             or `None`.
+        mamc_loss: Keras loss of (labels, embeddings) in place of the
+            recipe's MAMC, or `None`.
 
     Returns:
         A `Run`. The folder holds recipe.json, environment.json, data.txt,
@@ -67,12 +69,13 @@ def train(recipe, run_dir, progress=None):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.dtype)
     try:
-        return _train(recipe, run_folder.new_path(run_dir), progress)
+        path = run_folder.new_path(run_dir)
+        return _train(recipe, path, progress, mamc_loss)
     finally:
         keras.config.set_dtype_policy(before)
 
 
-def _train(recipe, path, progress):
+def _train(recipe, path, progress, mamc_loss):
     if not recipe.source.startswith("tfds:"):
         # The run must find its photos from any working folder later.
         source = os.path.abspath(os.path.expanduser(recipe.source))
@@ -90,7 +93,7 @@ def _train(recipe, path, progress):
     for line in (*plan.rules, *describe(recipe, splits, plan)):
         _log.info(line)
         notes.append(line)
-    model = build_model(recipe, train_set.class_names)
+    model = build_model(recipe, train_set.class_names, mamc_loss)
     run_folder.start(path, recipe, notes)
 
     if recipe.fast:
@@ -167,16 +170,25 @@ def describe(recipe, splits, plan):
     ]
 
 
-def build_model(recipe, class_names):
+def build_model(recipe, class_names, mamc_loss=None):
     """Builds the untrained classifier of a recipe on its pretrained backbone.
 
     Args:
         recipe: `Recipe`.
         class_names: sequence of str.
+        mamc_loss: as in `train`.
 
     Returns:
         A `MAMCImageClassifier`.
     """
+    if mamc_loss is None:
+        mamc_loss = MAMCLoss(
+            normalize=recipe.normalize,
+            temperature=recipe.temperature,
+            positives=recipe.positives,
+            normalizer=recipe.normalizer,
+            term_weights=recipe.term_weights,
+        )
     backbone, preprocessor = load_backbone(recipe.preset, recipe.image_size)
     model = MAMCImageClassifier(
         backbone,
@@ -188,13 +200,8 @@ def build_model(recipe, class_names):
         embedding_dim=recipe.embedding_dim,
         reduction_ratio=recipe.reduction_ratio,
         grid_size=recipe.grid_size,
-        mamc_loss=MAMCLoss(
-            normalize=recipe.normalize,
-            temperature=recipe.temperature,
-            positives=recipe.positives,
-            normalizer=recipe.normalizer,
-            term_weights=recipe.term_weights,
-        ),
+        use_gates=recipe.use_gates,
+        mamc_loss=mamc_loss,
         mamc_weight=recipe.mamc_weight,
         dropout=recipe.dropout,
         image_size=recipe.image_size,

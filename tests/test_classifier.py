@@ -70,6 +70,43 @@ def test_loss_is_cross_entropy_plus_weighted_terms(num_attentions):
     np.testing.assert_allclose(logs["loss"][0], expected, rtol=1e-5)
 
 
+class MeanSquare(keras.losses.Loss):
+    """A user's own loss of labels and embeddings."""
+
+    def call(self, y_true, y_pred):
+        return keras.ops.mean(keras.ops.square(y_pred))
+
+
+def test_another_embedding_loss_takes_the_place_of_mamc():
+    images, labels = batch()
+    loss = MeanSquare(name="mean_square")
+    model = classifier(mamc_loss=loss, mamc_weight=0.7)
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    logs = model.fit(dataset(images, labels), verbose=0).history
+    heads = model.heads(tf.constant(images / 128 - 1))
+    square = np.square(heads["embeddings"]).mean()
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    entropy = float(entropy(labels, heads["logits"]))
+    assert logs["mean_square"][0] == pytest.approx(square, rel=1e-5)
+    assert logs["loss"][0] == pytest.approx(entropy + 0.7 * square, rel=1e-5)
+    assert "sasc" not in logs
+    assert "mean_square" not in model.evaluate(
+        dataset(images, labels), return_dict=True, verbose=0
+    )
+
+
+def test_without_gates_the_classifier_trains_and_round_trips():
+    images, labels = batch()
+    model = classifier(use_gates=False)
+    model.compile()
+    assert np.isfinite(
+        model.fit(dataset(images, labels), verbose=0).history["loss"]
+    )
+    again = MAMCImageClassifier.from_config(model.get_config())
+    assert again.use_gates is False
+    assert again.count_params() == model.count_params()
+
+
 def test_every_trainable_weight_gets_a_gradient():
     images, labels = batch()
     # A ratio of 4, or the gates' one hidden unit may be dead by bad luck.

@@ -14,6 +14,7 @@ from mamc_keras.evaluation import metrics
 from mamc_keras.evaluation import retrieval
 from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.evaluation.predictions import predict_images
+from mamc_keras.evaluation.retrieval import map_at_r
 from mamc_keras.evaluation.retrieval import recall_at_k
 
 
@@ -323,6 +324,50 @@ def test_recall_equals_plain_loops(branches, seed):
     assert found == pytest.approx(expected)
     assert found[1] <= found[2] <= found[5]
     assert recall_at_k(embeddings, labels)[1] == found[1]
+
+
+def naive_map_at_r(embeddings, labels):
+    """Average precision over the R nearest, one query at a time."""
+    scores = []
+    for i in range(len(labels)):
+        found = []
+        for j in range(len(labels)):
+            if i == j:
+                continue
+            cosine = 0.0
+            for a, b in zip(embeddings[i], embeddings[j], strict=True):
+                cosine += float(a @ b) / math.sqrt((a @ a) * (b @ b))
+            found.append((-cosine, labels[j] == labels[i]))
+        relevant = sum(same for _, same in found)
+        if not relevant:
+            continue
+        total = hits = 0
+        for place, (_, same) in enumerate(sorted(found)[:relevant], 1):
+            if same:
+                hits += 1
+                total += hits / place
+        scores.append(total / relevant)
+    return sum(scores) / len(scores)
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+@pytest.mark.parametrize("seed", range(3))
+def test_map_at_r_equals_plain_loops(branches, seed, monkeypatch):
+    embeddings, labels = clusters(branches, seed)
+    expected = naive_map_at_r(embeddings, labels)
+    assert 0 < expected < 1
+    assert map_at_r(embeddings, labels) == pytest.approx(expected)
+    monkeypatch.setattr(retrieval, "BLOCK_BYTES", 3 * 8 * len(labels))
+    assert map_at_r(embeddings, labels) == pytest.approx(expected)
+
+
+def test_map_at_r_at_its_ends():
+    labels = np.repeat(np.arange(5), 4)
+    assert map_at_r(np.eye(5)[labels][:, None], labels) == 1.0
+    assert map_at_r(np.ones((20, 2, 8)), labels) == 0.0
+    assert math.isnan(map_at_r(np.ones((3, 1, 2)), np.arange(3)))
+    with pytest.raises(ValueError, match="NaN"):
+        map_at_r(np.full((2, 1, 4), np.nan), [0, 0])
 
 
 def test_recall_in_small_blocks_is_the_same(monkeypatch):

@@ -119,6 +119,34 @@ def test_gradient_is_the_slope_of_the_loops(grid_size):
         )
 
 
+@pytest.mark.parametrize("grid_size", GRIDS)
+def test_without_gates_the_gates_are_one(grid_size, monkeypatch):
+    features = make_features()
+    options = {"use_gates": False, "dtype": "float64"}
+    layer = random_layer(features.shape, 2, 4, 2, grid_size, **options)
+    assert len(layer.weights) == 4
+    count = OSME.count_weights(features.shape, 2, 4, 2, grid_size, False)
+    assert layer.count_params() == count
+    parts = [
+        {"w3": kernel.numpy().tolist(), "b3": bias.numpy().tolist()}
+        for kernel, bias in zip(
+            layer.weights[::2], layer.weights[1::2], strict=True
+        )
+    ]
+    zero = {"w1": [[0.0]] * 6, "b1": [0.0], "w2": [[0.0] * 6], "b2": [0.0] * 6}
+    monkeypatch.setattr(naive, "sigmoid", lambda x: 1.0)
+    wanted = [
+        naive.osme(image, [{**zero, **part} for part in parts], grid_size)
+        for image in features.tolist()
+    ]
+    embeddings, gates, maps = zip(*wanted, strict=True)
+    np.testing.assert_allclose(layer(features), embeddings, 1e-10)
+    np.testing.assert_array_equal(layer.gates(features), gates)
+    np.testing.assert_allclose(layer.attention_maps(features), maps, 1e-10)
+    again = OSME.from_config(layer.get_config())
+    assert again.use_gates is False
+
+
 def test_branches_start_different():
     keras.utils.set_random_seed(0)
     features = make_features(channels=64).astype("float32")

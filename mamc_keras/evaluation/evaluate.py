@@ -10,6 +10,7 @@ from mamc_keras.evaluation.explain import class_names
 from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.evaluation.metrics import summary
 from mamc_keras.evaluation.predictions import predict_images
+from mamc_keras.evaluation.retrieval import map_at_r
 from mamc_keras.evaluation.retrieval import recall_at_k
 from mamc_keras.files import write_json
 from mamc_keras.recipe import Recipe
@@ -144,9 +145,11 @@ def evaluate(path, source=None, split="test", out=None, progress=None):
         "images": len(images),
         **summary(predictions),
     }
-    recall = recall_at_k(predictions.embeddings, predictions.labels)[1]
+    embeddings, labels = predictions.embeddings, predictions.labels
+    recall = recall_at_k(embeddings, labels)[1]
     if np.isfinite(recall):  # Not with every photo alone in its class.
         measures["recall@1"] = recall
+        measures["map@r"] = map_at_r(embeddings, labels)
     out = Path(out) if out else preset.parent / f"evaluation-{split}"
     predictions.save(out)
     write_json(out / "metrics.json", measures)

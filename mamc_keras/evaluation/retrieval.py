@@ -1,4 +1,4 @@
-"""Do photos of one class lie next to each other? Recall@k on embeddings."""
+"""Do photos of one class lie next to each other? Recall@k and MAP@R."""
 
 import numpy as np
 
@@ -24,16 +24,26 @@ def recall_at_k(embeddings, labels, ks=(1,)):
     Raises:
         ValueError: when the arrays do not fit together or are not finite.
     """
+    if not ks or min(ks) < 1:
+        raise ValueError(
+            f"k counts neighbours, 1 or more. Received: ks={tuple(ks)}."
+        )
+    group, _, queries = _queries(embeddings, labels)
+    if not len(queries):
+        return {k: float("nan") for k in ks}
+    vectors = normalised(embeddings)
+    ranks = first_match_ranks(vectors, group, queries)
+    return {k: float((ranks < k).mean()) for k in ks}
+
+
+def _queries(embeddings, labels):
+    """Class number of each photo, photos of each class, photos to ask for."""
     embeddings = np.asarray(embeddings, np.float32)
     labels = np.asarray(labels)
     if embeddings.ndim != 3 or labels.shape != embeddings.shape[:1]:
         raise ValueError(
             "Recall needs embeddings (n, num_attentions, embedding_dim) and "
             f"labels (n,). Received: {embeddings.shape} and {labels.shape}."
-        )
-    if not ks or min(ks) < 1:
-        raise ValueError(
-            f"k counts neighbours, 1 or more. Received: ks={tuple(ks)}."
         )
     if not np.isfinite(embeddings).all():
         raise ValueError(
@@ -43,12 +53,52 @@ def recall_at_k(embeddings, labels, ks=(1,)):
     _, group, counts = np.unique(
         labels, return_inverse=True, return_counts=True
     )
-    queries = np.flatnonzero(counts[group] > 1)
+    return group, counts, np.flatnonzero(counts[group] > 1)
+
+
+def map_at_r(embeddings, labels):
+    """Mean average precision at R, leave-one-out as in `recall_at_k`.
+
+    A query with `R` others of its class looks at its `R` nearest:
+    `AP@R = 1/R sum over i = 1..R of precision at i if the i-th is of its
+    class, else 0`. It is 1 only when all of them are.
+
+    Args:
+        embeddings: float array `(n, num_attentions, embedding_dim)`.
+        labels: int array `(n,)`.
+
+    Returns:
+        float; NaN when every photo is alone in its class.
+
+    Raises:
+        ValueError: when the arrays do not fit together or are not finite.
+
+    Reference:
+
+    - [Musgrave et al., 2020](https://arxiv.org/abs/2003.08505), section 3.2
+    """
+    group, counts, queries = _queries(embeddings, labels)
     if not len(queries):
-        return {k: float("nan") for k in ks}
+        return float("nan")
     vectors = normalised(embeddings)
-    ranks = first_match_ranks(vectors, group, queries)
-    return {k: float((ranks < k).mean()) for k in ks}
+    precisions = np.empty(len(queries))
+    rows = max(1, BLOCK_BYTES // (8 * len(vectors)))
+    for start in range(0, len(queries), rows):
+        block = queries[start : start + rows]
+        similarity = vectors[block] @ vectors.T
+        similarity[np.arange(len(block)), block] = -np.inf  # not itself
+        same = group[block, None] == group[None, :]
+        # Of equal similarities the stranger comes first, as in recall@k.
+        order = np.lexsort((same, -similarity), axis=1)
+        hits = np.take_along_axis(same, order, axis=1)
+        place = np.arange(1, len(vectors) + 1)
+        others = counts[group[block], None] - 1
+        precision = hits.cumsum(axis=1) / place
+        kept = hits & (place <= others)
+        precisions[start : start + rows] = (
+            np.where(kept, precision, 0.0).sum(axis=1) / others[:, 0]
+        )
+    return float(precisions.mean())
 
 
 def normalised(embeddings):

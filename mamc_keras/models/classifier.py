@@ -7,8 +7,8 @@ from mamc_keras.mamc_loss import MAMCLoss
 from mamc_keras.models.encoder import MAMCBackbone
 from mamc_keras.models.encoder import as_backbone
 from mamc_keras.models.inference import InferenceMixin
-from mamc_keras.models.objective import TERMS
 from mamc_keras.models.objective import ObjectiveMixin
+from mamc_keras.models.objective import term_names
 from mamc_keras.models.preprocessing import MAMCImageClassifierPreprocessor
 from mamc_keras.models.preprocessing import as_preprocessor
 from mamc_keras.models.presets import PresetMixin
@@ -42,7 +42,10 @@ class MAMCImageClassifier(
         reduction_ratio: int. Bottleneck of the gates, `r`.
         grid_size: int or `None`. Cells that the map is pooled to before the
             projection; `None` is the paper's head on the whole map.
+        use_gates: bool. `False` leaves OSME's gates out.
         mamc_loss: `MAMCLoss`; `None` is `MAMCLoss()`, the shipped default.
+            Any other Keras loss of labels `(B,)` and embeddings `(B, P, D)`
+            works too, on one device.
         mamc_weight: float. `lambda` of the paper; `0` is cross-entropy only.
         dropout: float. Dropout rate before the classifier.
         activation: `None` for logits, `"softmax"` for probabilities from
@@ -86,6 +89,7 @@ class MAMCImageClassifier(
         activation=None,
         image_size=None,
         class_names=None,
+        use_gates=True,
         **kwargs,
     ):
         if class_names is not None and len(class_names) != num_classes:
@@ -106,6 +110,7 @@ class MAMCImageClassifier(
                 embedding_dim,
                 reduction_ratio,
                 grid_size,
+                use_gates,
                 dtype=dtype,
                 name="osme",
             )
@@ -155,6 +160,7 @@ class MAMCImageClassifier(
         self.embedding_dim = embedding_dim
         self.reduction_ratio = reduction_ratio
         self.grid_size = grid_size
+        self.use_gates = use_gates
         self.mamc_loss = MAMCLoss() if mamc_loss is None else mamc_loss
         self.mamc_weight = mamc_weight
         self.dropout = dropout
@@ -163,7 +169,7 @@ class MAMCImageClassifier(
         self.class_names = tuple(class_names) if class_names else None
         self.term_metrics = {
             name: keras.metrics.Mean(name=name)
-            for name in (TERMS if mamc_weight else ())
+            for name in (term_names(self.mamc_loss) if mamc_weight else ())
         }
 
     def heads(self, images, training=False):
@@ -195,6 +201,7 @@ class MAMCImageClassifier(
             embedding_dim=self.embedding_dim,
             reduction_ratio=self.reduction_ratio,
             grid_size=self.grid_size,
+            use_gates=self.use_gates,
             mamc_loss=keras.losses.serialize(self.mamc_loss),
             mamc_weight=self.mamc_weight,
             dropout=self.dropout,

@@ -2,9 +2,22 @@
 
 import keras
 
+from mamc_keras.mamc_loss import MAMCLoss
 from mamc_keras.models import replicas
 
-TERMS = ("sasc", "sadc", "dasc")
+
+def term_names(loss):
+    """Names the parts of an embedding loss that are logged on their own.
+
+    Args:
+        loss: `MAMCLoss`, or another Keras loss of (labels, embeddings).
+
+    Returns:
+        tuple of str.
+    """
+    if isinstance(loss, MAMCLoss):
+        return ("sasc", "sadc", "dasc")
+    return (loss.name,)
 
 
 class ObjectiveMixin:
@@ -57,7 +70,8 @@ class ObjectiveMixin:
         )
         for name, value in terms.items():
             self.term_metrics[name].update_state(replicas.unscaled(value))
-        weighted = zip(self.mamc_loss.term_weights, terms.values(), strict=True)
+        term_weights = getattr(self.mamc_loss, "term_weights", (1.0,))
+        weighted = zip(term_weights, terms.values(), strict=True)
         return loss + self.mamc_weight * sum(w * term for w, term in weighted)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -66,7 +80,7 @@ class ObjectiveMixin:
             y_pred = self.output_activation(y_pred["logits"])
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
         if not training:
-            logs = {k: v for k, v in logs.items() if k not in TERMS}
+            logs = {k: v for k, v in logs.items() if k not in self.term_metrics}
         return logs
 
     if keras.backend.backend() == "tensorflow":

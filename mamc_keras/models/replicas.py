@@ -9,6 +9,7 @@ replicas' parts add up to the term of the whole batch.
 import keras
 from keras import ops
 
+from mamc_keras.mamc_loss import MAMCLoss
 from mamc_keras.mamc_loss import mamc_terms
 
 
@@ -27,7 +28,8 @@ def global_terms(loss, labels, embeddings, sample_weight=None):
     """Computes this replica's part of the three terms of the whole batch.
 
     Args:
-        loss: `MAMCLoss`, whose conventions are used.
+        loss: `MAMCLoss`, whose conventions are used; or another Keras loss
+            of (labels, embeddings), which sees one device's batch only.
         labels: integer tensor `(B_local,)`.
         embeddings: tensor `(B_local, P, D)`.
         sample_weight: tensor `(B_local,)` or `None`.
@@ -35,9 +37,20 @@ def global_terms(loss, labels, embeddings, sample_weight=None):
     Returns:
         dict of scalars `"sasc"`, `"sadc"`, `"dasc"`. Their sum over the
         replicas, and the sum of their gradients, are those of one device.
+        For another loss, a dict of one scalar by its name.
+
+    Raises:
+        ValueError: for another loss on several replicas.
     """
     anchors = None
     context = _replica_context()
+    if not isinstance(loss, MAMCLoss):
+        if context is not None:
+            raise ValueError(
+                "Only MAMCLoss can be taken apart over several replicas. "
+                f"Received: mamc_loss={loss.name!r}. Train it on one device."
+            )
+        return {loss.name: loss(labels, embeddings, sample_weight)}
     if context is not None:
         import tensorflow as tf
 

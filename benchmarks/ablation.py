@@ -1,0 +1,159 @@
+"""Does it help? Heads and losses side by side: arms x sets x seeds.
+
+Every arm trains with the same backbone, batches, views, schedule and budget,
+on all training photos; the last epoch is kept unless the set has a val
+folder. The test split is used once, after training. One CSV row a run,
+appended when the run is done, so a killed call goes on where it stopped. The
+arms are in the order of their worth: a time limit cuts the tail.
+
+Run: python benchmarks/ablation.py FOLDER... [--seeds 3] [--arms NAME...]
+"""
+
+import argparse
+import csv
+import dataclasses
+import logging
+import os
+import shutil
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow leaves oneDNN off on CPUs without AVX-512; it is faster there too.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras
+import numpy as np
+from rival_losses import RIVALS
+
+from mamc_keras import train
+from mamc_keras.evaluation.evaluate import evaluate
+from mamc_keras.evaluation.predictions import Predictions
+from mamc_keras.recipe import load_recipe
+from mamc_keras.run_folder import environment
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "ablation.csv"
+LITERAL = {
+    "normalize": False,
+    "positives": "sum",
+    "normalizer": "pairs",
+}
+# What each arm changes in the recipe of the set, whose head is OSME + MAMC.
+ARMS = {
+    "plain_softmax": {"num_attentions": 0, "mamc_weight": 0.0},
+    "osme_mamc": {},
+    "mamc_no_gates": {"use_gates": False},
+    "npair_one_branch": {
+        "num_attentions": 1,
+        "embedding_dim": 1024,
+        "use_gates": False,
+        "term_weights": (1.0, 0.0, 0.0),
+    },
+    "projections": {"use_gates": False, "mamc_weight": 0.0},
+    "osme": {"mamc_weight": 0.0},
+    "osme_mamc_literal": LITERAL,
+    "osme_sasc": {"term_weights": (1.0, 0.0, 0.0)},
+    "label_smoothing": {
+        "num_attentions": 0,
+        "mamc_weight": 0.0,
+        "label_smoothing": 0.1,
+    },
+    "osme_sasc_sadc": {"term_weights": (1.0, 1.0, 0.0)},
+    "osme_sasc_dasc": {"term_weights": (1.0, 0.0, 1.0)},
+    "osme_sadc_dasc": {"term_weights": (0.0, 1.0, 1.0)},
+    **{f"osme_{name}": {} for name in RIVALS},
+}
+
+
+def read_rows(file):
+    if not file.exists():
+        return []
+    with file.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def append_row(file, row):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    new = not file.exists()
+    with file.open("a", newline="") as stream:
+        writer = csv.DictWriter(stream, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+
+
+def branch_cosine(embeddings):
+    """Mean cosine between two branches of the same image; NaN for one."""
+    count = embeddings.shape[1]
+    if count < 2:
+        return float("nan")
+    x = embeddings / np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    cosines = x @ x.swapaxes(1, 2)
+    pairs = ~np.eye(count, dtype=bool)
+    return float(cosines[:, pairs].mean())
+
+
+def bits(right):
+    """Which test photos were right, in order, as hexadecimal digits."""
+    return np.packbits(right).tobytes().hex()
+
+
+def measure(folder, arm, seed, runs):
+    recipe = load_recipe(HERE.parent / "recipes" / f"{folder.name}.py")
+    recipe = dataclasses.replace(
+        recipe, source=str(folder), seed=seed, **ARMS[arm]
+    )
+    rival = RIVALS.get(arm.removeprefix("osme_"))
+    run_dir = runs / f"{folder.name}-{arm}-{seed}"
+    shutil.rmtree(run_dir, ignore_errors=True)
+    keras.backend.clear_session()
+    run = train(recipe, run_dir, mamc_loss=rival and rival())
+    measures, _ = evaluate(run_dir)
+    table = Predictions.load(run_dir / "evaluation-test")
+    facts = environment()
+    return {
+        "set": folder.name,
+        "arm": arm,
+        "seed": seed,
+        "epochs": recipe.epochs,
+        **{
+            name: f"{measures[name]:.4f}"
+            for name in ("top1", "macro", "nll", "ece", "recall@1", "map@r")
+        },
+        "branch_cosine": f"{branch_cosine(table.embeddings):.4f}",
+        "images": len(table),
+        "seconds": run.metrics["seconds"],
+        "weights": run.model.count_params(),
+        "commit": facts["commit"],
+        "environment": "; ".join(
+            facts[k] for k in ("keras", "tensorflow", "machine")
+        ),
+        "right": bits(table.predicted == table.labels),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--csv", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    for seed in range(options.seeds):
+        for arm in options.arms:
+            for folder in options.folders:
+                done = {
+                    (r["set"], r["arm"], r["seed"])
+                    for r in read_rows(options.csv)
+                }
+                if (folder.name, arm, str(seed)) in done:
+                    continue
+                row = measure(folder, arm, seed, options.runs)
+                append_row(options.csv, row)
+                logging.warning("%s", row)
+
+
+if __name__ == "__main__":
+    main()
