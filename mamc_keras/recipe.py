@@ -16,7 +16,8 @@ class Recipe:
     """
 
     source: str = ""
-    """Folder of class folders (with or without split folders), or tfds:NAME."""
+    """Folder of class folders (with or without split folders), CSV or text
+    list, unpacked CUB-200-2011, Stanford Dogs or Cars, or tfds:NAME."""
     preset: str = "efficientnet_lite0_imagenet"
     """Pretrained network: a preset folder, a KerasHub name or handle."""
     image_size: tuple[int, int] = (224, 224)

@@ -122,7 +122,7 @@ def find_class_names(root, splits):
     """Takes the classes from the training images.
 
     Args:
-        root: Path. Named in errors.
+        root: str or Path. Named in errors.
         splits: dict of split name to what `list_classes` gave for it.
 
     Returns:

@@ -1,17 +1,23 @@
-"""Where photos come from: class folders (or TFDS, made into class folders).
+"""Where photos come from: folders, lists, archives of data sets, TFDS.
 
-Two layouts are understood, `root/<class>/*.jpg` and
-`root/<split>/<class>/*.jpg`. Everything after this file knows only paths,
-integer labels and class names.
+`root/<class>/*.jpg`, `root/<split>/<class>/*.jpg`, a CSV or text list of
+paths and labels, and CUB-200-2011, Stanford Dogs and Stanford Cars as they
+are unpacked. Everything after this file knows only paths, integer labels and
+class names.
 """
 
 import dataclasses
 import hashlib
 import math
 import os
+from pathlib import Path
 
 import numpy as np
 
+from mamc_keras.data.author_formats import read_author_format
+from mamc_keras.data.file_lists import find_lists
+from mamc_keras.data.file_lists import is_list
+from mamc_keras.data.file_lists import read_lists
 from mamc_keras.data.folders import existing_folder
 from mamc_keras.data.folders import find_class_names
 from mamc_keras.data.folders import find_split_folders
@@ -86,8 +92,8 @@ def open_source(source, validation_fraction=0.1, test_fraction=0.2, seed=0):
     same on every machine, and adding photos hardly moves the others.
 
     Args:
-        source: str or Path. A folder, or `"tfds:NAME"`,
-            `"tfds:NAME/CONFIG"` or `"tfds:NAME:VERSION"`.
+        source: str or Path. A folder, a .csv or .txt list, or
+            `"tfds:NAME"`, `"tfds:NAME/CONFIG"` or `"tfds:NAME:VERSION"`.
         validation_fraction: float in `[0, 1)`. Part of the training photos
             that becomes the validation split. `0` for none. Every class
             keeps two training photos if it has them.
@@ -118,16 +124,12 @@ def open_source(source, validation_fraction=0.1, test_fraction=0.2, seed=0):
         from mamc_keras.data.tfds_source import prepare_class_folders
 
         source = prepare_class_folders(str(source)[len("tfds:") :])
-    root = existing_folder(source)
-    split_folders = find_split_folders(root)
-    if split_folders:
-        splits = {
-            name: list_classes(folder) for name, folder in split_folders.items()
-        }
-    else:
-        splits = {"train": list_classes(root)}
-    class_names = find_class_names(root, splits)
-    if "test" not in splits and not split_folders:
+    splits = _read(source)
+    undivided = "all" in splits
+    if undivided:
+        splits = {"train": splits["all"]}
+    class_names = find_class_names(source, splits)
+    if undivided:
         splits["train"], splits["test"] = _divide(
             splits["train"], test_fraction, f"{seed}/test"
         )
@@ -139,6 +141,25 @@ def open_source(source, validation_fraction=0.1, test_fraction=0.2, seed=0):
         name: _image_set(splits.get(name, {}), class_names)
         for name in ("train", "val", "test")
     }
+
+
+def _read(source):
+    """Gives the splits as dicts of class name to paths, `"all"` if none."""
+    if is_list(source):
+        return read_lists(Path(source).expanduser())
+    root = existing_folder(source)
+    known = read_author_format(root)
+    if known:
+        return known
+    split_folders = find_split_folders(root)
+    if split_folders:
+        return {
+            name: list_classes(folder) for name, folder in split_folders.items()
+        }
+    lists = find_lists(root)
+    if lists:
+        return read_lists(lists)
+    return {"all": list_classes(root)}
 
 
 def _divide(classes, fraction, salt, keep=2):
