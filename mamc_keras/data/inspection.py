@@ -10,6 +10,8 @@ import tensorflow as tf
 from mamc_keras.data.decode import decode_image
 from mamc_keras.data.decode import orientation
 from mamc_keras.data.folders import IMAGE_SUFFIXES
+from mamc_keras.data.near_duplicates import CELLS
+from mamc_keras.data.near_duplicates import fingerprint
 
 SMALLEST_SIDE = 8  # pixels; less shows nothing that could be learned
 _SUFFIXES = {
@@ -47,8 +49,8 @@ def inspect_file(path):
         path: str.
 
     Returns:
-        A tuple of the list of `Problem`s and the SHA-256 of the contents,
-        `None` where there are none.
+        A tuple of the list of `Problem`s, the SHA-256 of the contents and
+        the fingerprint of the picture, `None` where there are none.
     """
     try:
         with open(path, "rb") as file:
@@ -56,26 +58,28 @@ def inspect_file(path):
     except OSError as error:
         reason = error.strerror or type(error).__name__
         message = f"cannot be read ({reason})"
-        return [Problem(path, "missing", message, True)], None
+        return [Problem(path, "missing", message, True)], None, None
     if not contents:
-        return [Problem(path, "empty", "is an empty file", True)], None
+        problem = Problem(path, "empty", "is an empty file", True)
+        return [problem], None, None
     digest = hashlib.sha256(contents).digest()
     reason = _reason_not_to_decode(contents)
     if reason:
-        return [Problem(path, *reason, True)], digest
+        return [Problem(path, *reason, True)], digest, None
     try:
-        shape, channels, turn = _probe()(tf.constant(contents))
+        shape, channels, turn, grey = _probe()(tf.constant(contents))
     except tf.errors.OpError:
         message = f"is a damaged or cut-off {image_format(contents)} file"
-        return [Problem(path, "damaged", message, True)], digest
+        return [Problem(path, "damaged", message, True)], digest, None
     height, width, _ = shape.numpy()
     if min(height, width) < SMALLEST_SIDE:
         message = (
             f"is only {width} x {height} pixels; at least {SMALLEST_SIDE} "
             "are needed on each side"
         )
-        return [Problem(path, "too small", message, True)], digest
-    return list(_notes(path, contents, int(channels), int(turn))), digest
+        return [Problem(path, "too small", message, True)], digest, None
+    notes = list(_notes(path, contents, int(channels), int(turn)))
+    return notes, digest, fingerprint(grey.numpy())
 
 
 def image_format(contents):
@@ -107,7 +111,8 @@ def _probe():
 
     @tf.function(input_signature=[tf.TensorSpec((), tf.string)])
     def probe(contents):
-        shape = tf.shape(decode_image(contents))
+        image = decode_image(contents)
+        small = tf.image.resize(image, (CELLS, CELLS), "area")
         channels, turn = tf.cond(
             tf.io.is_jpeg(contents),
             lambda: (
@@ -116,7 +121,7 @@ def _probe():
             ),
             lambda: (3, 1),
         )
-        return shape, channels, turn
+        return tf.shape(image), channels, turn, tf.reduce_mean(small, axis=-1)
 
     return probe
 
