@@ -10,7 +10,6 @@ Run: python benchmarks/ablation.py FOLDER... [--seeds 3] [--arms NAME...]
 """
 
 import argparse
-import csv
 import dataclasses
 import logging
 import os
@@ -23,6 +22,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import numpy as np
+from results import append_row
+from results import is_done
 from rival_losses import RIVALS
 
 from mamc_keras import train
@@ -63,23 +64,6 @@ ARMS = {
     "osme_sadc_dasc": {"term_weights": (0.0, 1.0, 1.0)},
     **{f"osme_{name}": {} for name in RIVALS},
 }
-
-
-def read_rows(file):
-    if not file.exists():
-        return []
-    with file.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def append_row(file, row):
-    file.parent.mkdir(parents=True, exist_ok=True)
-    new = not file.exists()
-    with file.open("a", newline="") as stream:
-        writer = csv.DictWriter(stream, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def branch_cosine(embeddings):
@@ -144,11 +128,8 @@ def main():
     for seed in range(options.seeds):
         for arm in options.arms:
             for folder in options.folders:
-                done = {
-                    (r["set"], r["arm"], r["seed"])
-                    for r in read_rows(options.csv)
-                }
-                if (folder.name, arm, str(seed)) in done:
+                key = {"set": folder.name, "arm": arm, "seed": seed}
+                if is_done(options.csv, **key):
                     continue
                 row = measure(folder, arm, seed, options.runs)
                 append_row(options.csv, row)

@@ -11,7 +11,6 @@ Run: python benchmarks/accuracy.py FOLDER... --seeds 3
 """
 
 import argparse
-import csv
 import dataclasses
 import logging
 import os
@@ -25,6 +24,10 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import numpy as np
+from ablation import ARMS
+from results import append_row
+from results import is_done
+from results import read_rows
 
 from mamc_keras import train
 from mamc_keras.evaluation.evaluate import evaluate
@@ -33,26 +36,11 @@ from mamc_keras.run_folder import environment
 
 HERE = Path(__file__).parent
 CONFIGS = {
-    "osme_mamc": {},
-    "plain_softmax": {"num_attentions": 0, "mamc_weight": 0.0},
-    "osme_mamc_full": {"fast": False},
-    "plain_softmax_full": {
-        "num_attentions": 0,
-        "mamc_weight": 0.0,
-        "fast": False,
-    },
+    "osme_mamc": ARMS["osme_mamc"],
+    "plain_softmax": ARMS["plain_softmax"],
+    "osme_mamc_full": {**ARMS["osme_mamc"], "fast": False},
+    "plain_softmax_full": {**ARMS["plain_softmax"], "fast": False},
 }
-COLUMNS = (
-    "set config seed top1 macro recall@1 nll ece images epochs "
-    "train_seconds commit"
-).split()
-
-
-def rows(file):
-    if not file.exists():
-        return []
-    with file.open(newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def measure(folder, config, seed, runs):
@@ -86,7 +74,7 @@ def measure(folder, config, seed, runs):
 
 def summarise(file):
     """Prints mean and spread of each set and configuration as Markdown."""
-    table = rows(file)
+    table = read_rows(file)
     print("| set | configuration | seeds | top-1 | macro | recall@1 | NLL |")
     print("|---|---|---|---|---|---|---|")
     for key in dict.fromkeys((r["set"], r["config"]) for r in table):
@@ -117,19 +105,11 @@ def main():
     for seed in range(options.seeds):
         for folder in options.folders:
             for config in options.configs:
-                key = {
-                    (r["set"], r["config"], r["seed"])
-                    for r in rows(options.csv)
-                }
-                if (folder.name, config, str(seed)) in key:
+                key = {"set": folder.name, "config": config, "seed": seed}
+                if is_done(options.csv, **key):
                     continue
                 row = measure(folder, config, seed, options.runs)
-                new = not options.csv.exists()
-                with options.csv.open("a", newline="") as stream:
-                    writer = csv.DictWriter(stream, COLUMNS)
-                    if new:
-                        writer.writeheader()
-                    writer.writerow(row)
+                append_row(options.csv, row)
                 logging.warning("%s", row)
     summarise(options.csv)
 

@@ -19,17 +19,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
-from ablation import append_row
-from ablation import read_rows
+from ablation import ARMS
+from results import append_row
+from results import is_done
 
 from mamc_keras import train
 from mamc_keras.recipe import load_recipe
 
 HERE = Path(__file__).parent
-ARMS = {
-    "plain_softmax": {"num_attentions": 0, "mamc_weight": 0.0},
-    "osme_mamc": {},
-}
 TRIALS = {
     "standard": {"augmentation": "standard"},
     "light": {"augmentation": "light"},
@@ -58,25 +55,25 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--trials", nargs="+", default=list(TRIALS))
-    parser.add_argument("--arms", nargs="+", default=list(ARMS))
+    parser.add_argument(
+        "--arms",
+        nargs="+",
+        choices=ARMS,
+        default=["plain_softmax", "osme_mamc"],
+    )
     parser.add_argument("--csv", type=Path, default=HERE / "tuning.csv")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     for folder in options.folders:
         for trial in options.trials:
             for arm in options.arms:
-                done = {
-                    (r["set"], r["arm"], r["trial"])
-                    for r in read_rows(options.csv)
-                }
-                if (folder.name, arm, trial) in done:
+                key = {"set": folder.name, "arm": arm, "trial": trial}
+                if is_done(options.csv, **key):
                     continue
                 scratch = Path("runs/tuning") / folder.name
                 last = measure(folder, arm, trial, scratch)
                 row = {
-                    "set": folder.name,
-                    "arm": arm,
-                    "trial": trial,
+                    **key,
                     "val_top1": f"{last['val_accuracy']:.4f}",
                     "val_nll": f"{last['val_loss']:.4f}",
                 }

@@ -287,22 +287,28 @@ def test_refuses_no_photos():
 # === Retrieval ===
 
 
+def naive_ranking(embeddings, labels, i):
+    """Whether each other photo is of the class of photo i, nearest first."""
+    found = []
+    for j in range(len(labels)):
+        if i == j:
+            continue
+        cosine = 0.0
+        for p in range(embeddings.shape[1]):
+            a, b = embeddings[i, p], embeddings[j, p]
+            lengths = math.sqrt(a @ a) * math.sqrt(b @ b)
+            cosine += float(a @ b) / lengths
+        found.append((-cosine, labels[j] == labels[i]))
+    return [same for _, same in sorted(found)]
+
+
 def naive_recall(embeddings, labels, k):
     """One query and one other photo at a time, in float64."""
     hits = []
     for i in range(len(labels)):
-        found = []
-        for j in range(len(labels)):
-            if i == j:
-                continue
-            cosine = 0.0
-            for p in range(embeddings.shape[1]):
-                a, b = embeddings[i, p], embeddings[j, p]
-                lengths = math.sqrt(a @ a) * math.sqrt(b @ b)
-                cosine += float(a @ b) / lengths
-            found.append((-cosine, labels[j] == labels[i]))
-        if any(same for _, same in found):
-            hits.append(any(same for _, same in sorted(found)[:k]))
+        ranking = naive_ranking(embeddings, labels, i)
+        if any(ranking):
+            hits.append(any(ranking[:k]))
     return sum(hits) / len(hits)
 
 
@@ -330,19 +336,12 @@ def naive_map_at_r(embeddings, labels):
     """Average precision over the R nearest, one query at a time."""
     scores = []
     for i in range(len(labels)):
-        found = []
-        for j in range(len(labels)):
-            if i == j:
-                continue
-            cosine = 0.0
-            for a, b in zip(embeddings[i], embeddings[j], strict=True):
-                cosine += float(a @ b) / math.sqrt((a @ a) * (b @ b))
-            found.append((-cosine, labels[j] == labels[i]))
-        relevant = sum(same for _, same in found)
+        ranking = naive_ranking(embeddings, labels, i)
+        relevant = sum(ranking)
         if not relevant:
             continue
         total = hits = 0
-        for place, (_, same) in enumerate(sorted(found)[:relevant], 1):
+        for place, same in enumerate(ranking[:relevant], 1):
             if same:
                 hits += 1
                 total += hits / place

@@ -9,7 +9,7 @@ import numpy as np
 
 CELLS = 9  # side of the small grey picture that is compared
 # Bits of 128 in which copies may differ. Of the 12,418 photos of three real
-# sets this names 12 pairs; by eye, each shows one scene.
+# sets this names 10 pairs; by eye, each shows one scene.
 NEAR = 7
 FLAT = 1.0  # grey levels, of 255
 

@@ -82,11 +82,7 @@ def map_at_r(embeddings, labels):
         return float("nan")
     vectors = normalised(embeddings)
     precisions = np.empty(len(queries))
-    rows = max(1, BLOCK_BYTES // (8 * len(vectors)))
-    for start in range(0, len(queries), rows):
-        block = queries[start : start + rows]
-        similarity = vectors[block] @ vectors.T
-        similarity[np.arange(len(block)), block] = -np.inf  # not itself
+    for rows, block, similarity in _similarity_blocks(vectors, queries):
         same = group[block, None] == group[None, :]
         # Of equal similarities the stranger comes first, as in recall@k.
         order = np.lexsort((same, -similarity), axis=1)
@@ -95,7 +91,7 @@ def map_at_r(embeddings, labels):
         others = counts[group[block], None] - 1
         precision = hits.cumsum(axis=1) / place
         kept = hits & (place <= others)
-        precisions[start : start + rows] = (
+        precisions[rows] = (
             np.where(kept, precision, 0.0).sum(axis=1) / others[:, 0]
         )
     return float(precisions.mean())
@@ -133,15 +129,22 @@ def first_match_ranks(vectors, labels, queries):
         int array `(q,)`; 0 means that the nearest photo is of the class.
     """
     ranks = np.empty(len(queries), np.int64)
-    rows = max(1, BLOCK_BYTES // (4 * len(vectors)))
-    for start in range(0, len(queries), rows):
-        block = queries[start : start + rows]
-        similarity = vectors[block] @ vectors.T
-        similarity[np.arange(len(block)), block] = -np.inf  # not itself
+    for rows, block, similarity in _similarity_blocks(vectors, queries):
         same = labels[block, None] == labels[None, :]
         best = np.where(same, similarity, -np.inf).max(axis=1, keepdims=True)
         # A stranger exactly as near counts as nearer: a network that maps
         # everything to one point finds nothing.
         nearer = (similarity >= best) & ~same
-        ranks[start : start + rows] = nearer.sum(axis=1)
+        ranks[rows] = nearer.sum(axis=1)
     return ranks
+
+
+def _similarity_blocks(vectors, queries):
+    """Yields rows of the result, their queries, and cosines to all others."""
+    size = max(1, BLOCK_BYTES // (4 * len(vectors)))
+    for start in range(0, len(queries), size):
+        rows = slice(start, start + size)
+        block = queries[rows]
+        similarity = vectors[block] @ vectors.T
+        similarity[np.arange(len(block)), block] = -np.inf  # not itself
+        yield rows, block, similarity
