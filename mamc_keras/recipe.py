@@ -72,7 +72,7 @@ class Recipe:
     weight_decay: float = 0.004
     """AdamW's decoupled weight decay."""
     label_smoothing: float = 0.0
-    """Smoothing of the cross-entropy's targets."""
+    """Smoothing of the cross-entropy's targets; val_loss is smoothed too."""
     augmentation: Literal["none", "light", "standard", "strong"] = "standard"
     """Random changes of the training photos, done in tf.data."""
     freeze_batch_norm: bool = True
@@ -104,7 +104,12 @@ class Recipe:
                 f"Received: images_per_class={self.images_per_class}. "
                 "Set it to 2 or more."
             )
-        for name in ("validation_fraction", "test_fraction", "dropout"):
+        for name in (
+            "validation_fraction",
+            "test_fraction",
+            "dropout",
+            "label_smoothing",
+        ):
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ValueError(

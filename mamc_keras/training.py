@@ -23,6 +23,7 @@ from mamc_keras.models.classifier import MAMCImageClassifier
 from mamc_keras.models.encoder import batch_norms
 from mamc_keras.models.preprocessing import as_preprocessor
 from mamc_keras.models.presets import load_backbone
+from mamc_keras.models.smoothing import SmoothedCrossEntropy
 from mamc_keras.models.split import split_encoder
 
 _log = logging.getLogger("mamc_keras")
@@ -240,12 +241,9 @@ def compile_model(model, recipe, steps_per_epoch):
 
     rates = keras.optimizers.OptimizerMap(adamw(slow))
     rates["(.*/)?(osme|predictions)/.*"] = adamw(fast)
-    smoothing = recipe.label_smoothing
     loss = "auto"
-    if smoothing:
-        loss = keras.losses.SparseCategoricalCrossentropy(
-            from_logits=True, label_smoothing=smoothing
-        )
+    if recipe.label_smoothing:
+        loss = SmoothedCrossEntropy(recipe.label_smoothing)
     model.compile(optimizer=keras.optimizers.MultiOptimizer(rates), loss=loss)
 
 
