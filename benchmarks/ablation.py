@@ -3,14 +3,16 @@
 Every arm trains with the same backbone, batches, views, schedule and budget,
 on all training photos; the last epoch is kept unless the set has a val
 folder. The test split is used once, after training. One CSV row a run,
-appended when the run is done, so a killed call goes on where it stopped. The
-arms are in the order of their worth: a time limit cuts the tail.
+appended when the run is done, so a killed call goes on where it stopped; the
+run folders that benchmarks/accuracy.py left are used with --runs. The arms
+are in the order of their worth: a time limit cuts the tail.
 
 Run: python benchmarks/ablation.py FOLDER... [--seeds 3] [--arms NAME...]
 """
 
 import argparse
 import dataclasses
+import json
 import logging
 import os
 import shutil
@@ -28,9 +30,9 @@ from rival_losses import RIVALS
 
 from mamc_keras import train
 from mamc_keras.evaluation.evaluate import evaluate
+from mamc_keras.evaluation.evaluate import load_model
 from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.recipe import load_recipe
-from mamc_keras.run_folder import environment
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "ablation.csv"
@@ -89,12 +91,15 @@ def measure(folder, arm, seed, runs):
     )
     rival = RIVALS.get(arm.removeprefix("osme_"))
     run_dir = runs / f"{folder.name}-{arm}-{seed}"
-    shutil.rmtree(run_dir, ignore_errors=True)
     keras.backend.clear_session()
-    run = train(recipe, run_dir, mamc_loss=rival and rival())
+    if not (run_dir / "metrics.json").exists():
+        shutil.rmtree(run_dir, ignore_errors=True)
+        train(recipe, run_dir, mamc_loss=rival and rival())
     measures, _ = evaluate(run_dir)
     table = Predictions.load(run_dir / "evaluation-test")
-    facts = environment()
+    facts = json.loads((run_dir / "environment.json").read_text())
+    trained = json.loads((run_dir / "metrics.json").read_text())
+    model = load_model(run_dir)
     return {
         "set": folder.name,
         "arm": arm,
@@ -106,8 +111,8 @@ def measure(folder, arm, seed, runs):
         },
         "branch_cosine": f"{branch_cosine(table.embeddings):.4f}",
         "images": len(table),
-        "seconds": run.metrics["seconds"],
-        "weights": run.model.count_params(),
+        "seconds": trained["seconds"],
+        "weights": model.count_params(),
         "commit": facts["commit"],
         "environment": "; ".join(
             facts[k] for k in ("keras", "tensorflow", "machine")

@@ -1,7 +1,7 @@
 """OSME + MAMC on cars98, every second class of Stanford Cars.
 
 The split is not the official one: never compare with published numbers.
-Expected accuracy and cost: benchmarks/accuracy.csv.
+Expected accuracy and cost: docs/reproduction.md.
 
 Run:  mamc train recipes/cars98.py --source FOLDER
 Try:  mamc train recipes/cars98.py --source FOLDER --epochs 1

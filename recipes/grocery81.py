@@ -1,7 +1,7 @@
 """OSME + MAMC on the Grocery Store Dataset, 81 fine classes (MIT).
 
 The official val split chooses the epoch.
-Expected accuracy and cost: benchmarks/accuracy.csv.
+Expected accuracy and cost: docs/reproduction.md.
 
 Run:  mamc train recipes/grocery81.py --source FOLDER
 Try:  mamc train recipes/grocery81.py --source FOLDER --epochs 1
