@@ -6,6 +6,16 @@ training run is resumed by (seed, epoch, step) and nothing has to be stored.
 
 import numpy as np
 
+from mamc_keras.data.class_images import sort_by_class
+from mamc_keras.data.dealing import deal
+from mamc_keras.data.dealing import fair_shares
+from mamc_keras.data.dealing import mix
+
+# Places (batches x classes) that are mixed at a time: enough that any two
+# classes meet as often as with independent draws, few enough to take a
+# fraction of a second.
+_WINDOW_PLACES = 2**16
+
 
 class NPairPlan:
     """Deals images into batches of `classes_per_batch x images_per_class`.
@@ -25,6 +35,9 @@ class NPairPlan:
     - A class may come once in a batch, so one very large class forces as many
       batches as it has groups; the other classes are then repeated.
 
+    The plan of a long epoch is made piece by piece as it is asked for. It
+    holds 4 bytes an image, and 4 more for each image shown in an epoch.
+
     Args:
         labels: int array of shape `(num_images,)`. Any integers.
         classes_per_batch: int. Different classes in a batch, `N` in the
@@ -39,21 +52,15 @@ class NPairPlan:
         num_images: int.
         steps_per_epoch: int, the same for every epoch.
         rules: tuple of str. What was adapted, in plain sentences.
-
-    Reference:
-
-    - [Strona et al., 2014](https://doi.org/10.1038/ncomms5114), the mixing
-      of a table of zeros and ones that keeps its row and column sums.
     """
 
     def __init__(self, labels, classes_per_batch, images_per_class, seed=0):
         labels = np.asarray(labels)
         _check_arguments(labels, classes_per_batch, images_per_class, seed)
         self.num_images = len(labels)
-        # Images sorted by class: class c owns _images[_starts[c]:][:_sizes[c]]
-        self._images = np.argsort(labels, kind="stable")
-        classes, self._sizes = np.unique(labels, return_counts=True)
-        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._classes = sort_by_class(labels)
+        self._sizes = self._classes.sizes
+        classes = labels[self._classes.images[self._classes.starts]]
         if len(classes) < 2:
             raise ValueError(
                 "MAMC needs images of at least two classes. Received: "
@@ -69,55 +76,106 @@ class NPairPlan:
         self.rules = tuple(
             self._describe(classes, int(classes_per_batch), by_total)
         )
+        self._window_steps = max(_WINDOW_PLACES // self.classes_per_batch, 256)
+        self._last_epoch = self._last_window = (None, None)
 
-    def batches(self, epoch):
-        """Plans one epoch.
+    def batches(self, epoch, start_step=0, stop_step=None):
+        """Plans one epoch, or the part of it between two steps.
 
         Args:
             epoch: int, 0 or more.
+            start_step: int. First batch of the part.
+            stop_step: int. The batch after its last one; `None` is the end
+                of the epoch.
 
         Returns:
-            int64 array of shape `(steps_per_epoch, batch_size)`: indices
-            into the labels, the images of one class next to each other.
+            int64 array of shape `(stop_step - start_step, batch_size)`:
+            indices into the labels, the images of one class next to each
+            other. A part holds the same batches as the whole.
+
+        Raises:
+            ValueError: when there are no such steps.
         """
-        rng = np.random.default_rng([self._seed, int(epoch)])
-        shares = _fair_shares(
-            self._groups,
-            self.steps_per_epoch * self.classes_per_batch,
-            self.steps_per_epoch,
-            rng,
-        )
-        table = _deal(shares, self.steps_per_epoch)
-        table = _mix(table, rng)
-        return self._fill_with_images(table, shares, rng)
+        step, stop = self._check_steps(epoch, start_step, stop_step)
+        result = np.empty((stop - step, self.batch_size), np.int64)
+        done = 0
+        while done < len(result):
+            part = self._window_from(int(epoch), step + done)
+            part = part[: len(result) - done]
+            result[done : done + len(part)] = part
+            done += len(part)
+        return result
 
-    def _fill_with_images(self, table, shares, rng):
-        """Turns classes `(steps, N)` into images `(steps, N * m)`."""
-        m = self.images_per_class
-        # One shuffle of a class for each pass over it, all in one sort.
-        passes = -(-shares // self._groups)
-        pass_class = np.repeat(np.arange(len(shares)), passes)
-        lengths = self._sizes[pass_class]
-        pass_starts = np.cumsum(lengths) - lengths
-        pass_of_item = np.repeat(np.arange(len(pass_class)), lengths)
-        within = np.arange(lengths.sum()) - pass_starts[pass_of_item]
-        items = self._starts[pass_class][pass_of_item] + within
-        shuffled = items[np.argsort(pass_of_item + rng.random(len(items)))]
+    def iter_batches(self, epoch, start_step=0):
+        """Yields the batches of an epoch, planning only as far as it is read.
 
-        # The t-th time that a class comes up it shows the t-th group.
-        flat = table.reshape(-1)
-        order = np.argsort(flat, kind="stable")
-        first = np.cumsum(shares) - shares
-        turn = np.empty_like(flat)
-        turn[order] = np.arange(len(flat)) - np.repeat(first, shares)
-        first_pass = np.cumsum(passes) - passes
-        pass_index = first_pass[flat] + turn // self._groups[flat]
-        # The last group of a pass wraps round to images of its beginning,
-        # which are other images unless the class is smaller than a group.
-        position = (turn % self._groups[flat])[:, None] * m + np.arange(m)
-        position %= self._sizes[flat][:, None]
-        chosen = shuffled[pass_starts[pass_index][:, None] + position]
-        return self._images[chosen].reshape(-1, self.batch_size)
+        Args:
+            epoch: int, 0 or more.
+            start_step: int. Batches of that epoch that were done already.
+
+        Returns:
+            An iterator of int64 arrays `(batch_size,)`, the rows of
+            `batches(epoch, start_step)`.
+        """
+        self._check_steps(epoch, start_step, None)
+        return self._iterate(epoch, start_step)
+
+    def _iterate(self, epoch, start_step):
+        for step in range(start_step, self.steps_per_epoch, 256):
+            stop = min(step + 256, self.steps_per_epoch)
+            yield from self.batches(epoch, step, stop)
+
+    def _check_steps(self, epoch, start_step, stop_step):
+        last = self.steps_per_epoch
+        stop = last if stop_step is None else stop_step
+        if epoch < 0 or not 0 <= start_step <= stop <= last:
+            raise ValueError(
+                f"An epoch has the steps 0 to {last}. Received: "
+                f"epoch={epoch}, start_step={start_step}, "
+                f"stop_step={stop_step}."
+            )
+        return int(start_step), int(stop)
+
+    def _window_from(self, epoch, step):
+        """The batches from a step to the end of its window."""
+        first_steps = self._plan_epoch(epoch)[0].first_steps
+        number = int(np.searchsorted(first_steps, step, side="right")) - 1
+        key, window = self._last_window
+        if key != (epoch, number):
+            window = self._plan_window(epoch, number)
+            self._last_window = ((epoch, number), window)
+        return window[step - first_steps[number] :]
+
+    def _plan_epoch(self, epoch):
+        key, plan = self._last_epoch
+        if key != epoch:
+            self._last_epoch = (None, None)  # Frees its memory for the next.
+            rng = np.random.default_rng([self._seed, epoch])
+            steps, width = self.steps_per_epoch, self.classes_per_batch
+            shares = fair_shares(self._groups, steps * width, steps, rng)
+            dealt = deal(shares, steps, width, self._window_steps, rng)
+            turns = self._classes.shuffle(shares, self.images_per_class, rng)
+            plan = (dealt, turns)
+            self._last_epoch = (epoch, plan)
+        return plan
+
+    def _plan_window(self, epoch, number):
+        dealt, class_turns = self._plan_epoch(epoch)
+        rng = np.random.default_rng([self._seed, epoch, number + 1])
+        table, turns = dealt.window(number)
+        classes = self._arrange(table, rng).ravel()
+        # Which turn of a class goes to which of its batches does not matter,
+        # as its images are shuffled.
+        turn = np.empty_like(classes)
+        turn[np.argsort(classes, kind="stable")] = turns.ravel()[
+            np.argsort(table, axis=None, kind="stable")
+        ]
+        images = class_turns.images(classes, turn)
+        return images.reshape(-1, self.batch_size)
+
+    def _arrange(self, table, rng):
+        """Says which classes of a window meet; keeps how often each comes."""
+        return mix(table, rng)
 
     def _describe(self, classes, wanted, by_total):
         m, steps = self.images_per_class, self.steps_per_epoch
@@ -173,80 +231,8 @@ def _check_arguments(labels, classes_per_batch, images_per_class, seed):
         raise ValueError(
             "There are no images to make batches of. Received: 0 labels."
         )
-
-
-def _fair_shares(groups, num_places, limit, rng):
-    """Says how often each class comes up in an epoch.
-
-    At least once for each of its groups, at most once in a batch, and as
-    far as that allows in proportion to its size, so that every image is
-    repeated about equally often.
-
-    Args:
-        groups: int array of shape `(num_classes,)`.
-        num_places: int. What the shares add up to.
-        limit: int. Number of batches.
-        rng: `np.random.Generator`. Decides who gets the odd places.
-
-    Returns:
-        int array of shape `(num_classes,)`.
-    """
-    # Exact shares min(limit, scale * groups): classes reach the limit from
-    # the largest down, and the scale grows for those that have not.
-    full = np.zeros(len(groups), dtype=bool)
-    while True:
-        scale = (num_places - limit * full.sum()) / max(groups[~full].sum(), 1)
-        reached = ~full & (scale * groups >= limit)
-        if not reached.any():
-            break
-        full |= reached
-    exact = np.where(full, limit, scale * groups)
-    # Whole numbers that add up: the odd parts laid end to end in random
-    # order, a class gets a place where a whole number falls into its part.
-    order = rng.permutation(len(groups))
-    ends = np.cumsum((exact - groups)[order])
-    ends[-1] = num_places - groups.sum()
-    marks = np.floor(ends + rng.random())
-    extra = np.diff(marks, prepend=0.0).astype(np.int64)
-    extra[-1] += num_places - groups.sum() - extra.sum()
-    shares = groups.astype(np.int64)
-    shares[order] += extra
-    return shares
-
-
-def _deal(shares, steps):
-    """Deals classes to batches in turn: `(steps, N)`, no class twice."""
-    classes = np.repeat(np.arange(len(shares)), shares)
-    return np.ascontiguousarray(classes.reshape(-1, steps).T)
-
-
-def _mix(table, rng):
-    """Mixes the classes over the batches and keeps them distinct.
-
-    Random pairs of batches trade the classes that only one of them has.
-    After enough rounds every table with these class counts is equally
-    likely (the curveball algorithm).
-
-    Args:
-        table: int array of shape `(steps, classes_per_batch)`.
-        rng: `np.random.Generator`.
-
-    Returns:
-        int array of the same shape.
-    """
-    steps, width = table.shape
-    half = steps // 2
-    rounds = 2 * int(np.ceil(np.log2(max(steps, 2)))) + 8
-    for _ in range(rounds if half else 0):
-        order = rng.permutation(steps)
-        left, right = order[:half], order[half : 2 * half]
-        both = np.sort(np.concatenate([table[left], table[right]], 1), 1)
-        same = both[:, 1:] == both[:, :-1]
-        # A class that both have stays in both: first copy left, second
-        # right. The others go where a random number puts them.
-        keys = rng.random(both.shape, dtype=np.float32)
-        keys[:, :-1][same] = -1.0
-        keys[:, 1:][same] = 2.0
-        both = np.take_along_axis(both, np.argsort(keys, 1), 1)
-        table[left], table[right] = both[:, :width], both[:, width:]
-    return rng.permuted(table[rng.permutation(steps)], axis=1)
+    if len(labels) >= 2**31:
+        raise ValueError(
+            "A plan holds less than 2,147,483,648 images. Received: "
+            f"{len(labels)} labels. Make a plan for each part of them."
+        )
