@@ -1,45 +1,33 @@
-"""Writes the measured tables into README.md, between their markers.
+"""Writes the measured tables into README.md and docs/, between markers.
 
 Run: python benchmarks/readme.py   (after the demo and the other benchmarks)
 """
 
-import csv
 import json
 import re
-from pathlib import Path
 
 import numpy as np
+from ablation_tables import arms
+from ablation_tables import costs
+from ablation_tables import differences
+from ablation_tables import trials
+from markdown import HERE
+from markdown import grouped
+from markdown import rows
+from markdown import spread
+from markdown import table
 
-HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
+PAGES = [
+    HERE.parent / "README.md",
+    HERE.parent / "docs/data.md",
+    HERE.parent / "docs/reproduction.md",
+]
 DEMO = HERE / "demo_results.json"
-NAMES = {"osme_mamc": "OSME + MAMC", "plain_softmax": "plain softmax"}
-
-
-def rows(name):
-    with (HERE / name).open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def table(header, lines):
-    rule = "|".join("---" for _ in header)
-    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"| {' | '.join(header)} |\n|{rule}|\n{body}"
-
-
-def spread(values, digits):
-    values = np.array(values, float)
-    text = f"{values.mean():.{digits}f}"
-    if len(values) > 1:
-        text += f" ± {values.std(ddof=1):.{digits}f}"
-    return text
-
-
-def grouped(table_rows, *columns):
-    groups = {}
-    for row in table_rows:
-        groups.setdefault(tuple(row[c] for c in columns), []).append(row)
-    return groups
+NAMES = {
+    "osme_mamc": "OSME + MAMC",
+    "plain_softmax": "plain softmax",
+    "plain_softmax_head_3e-3": "plain softmax, head rate 3e-3",
+}
 
 
 def cells(group):
@@ -138,26 +126,69 @@ def demo():
     return f"{photos}\n\n{measures}"
 
 
-def main():
-    text = README.read_text(encoding="utf-8")
-    for name, make in (
-        ("demo", demo),
-        ("accuracy", accuracy),
-        ("fast", fast),
-        ("parity", parity),
-    ):
-        pattern = f"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+def planner():
+    groups = grouped(
+        rows("results/planner.csv"), "planner", "images", "classes"
+    )
+    lines = []
+    for key, group in groups.items():
+        seconds, rate, peak = (
+            np.median([float(r[c]) for r in group])
+            for c in ("seconds_to_first_batch", "batches_per_second", "peak_mb")
+        )
+        lines.append(
+            [
+                key[0],
+                f"{int(key[1]):,}",
+                f"{int(key[2]):,}",
+                f"{seconds:.2f}",
+                f"{rate:,.0f}",
+                f"{peak:.0f}",
+            ]
+        )
+    header = (
+        "planner",
+        "images",
+        "classes",
+        "seconds to first batch",
+        "batches/s",
+        "MB",
+    )
+    return table(header, lines)
+
+
+TABLES = {
+    "demo": demo,
+    "accuracy": accuracy,
+    "fast": fast,
+    "parity": parity,
+    "planner": planner,
+    "arms": arms,
+    "differences": differences,
+    "costs": costs,
+    "trials": trials,
+}
+
+
+def fill(text):
+    """The page with every table between its markers made anew."""
+
+    def made(match):
+        name = match[1]
         try:
-            body = make()
+            body = TABLES[name]()
         except FileNotFoundError:
             body = "(not measured yet)"
-        text = re.sub(
-            pattern,
-            lambda m, b=body: f"{m[1]}\n{b}\n\n{m[2]}",
-            text,
-            flags=re.DOTALL,
-        )
-    README.write_text(text, encoding="utf-8")
+        return f"<!-- {name} -->\n\n{body}\n\n<!-- /{name} -->"
+
+    return re.sub(
+        r"<!-- (\w+) -->\n.*?<!-- /\1 -->", made, text, flags=re.DOTALL
+    )
+
+
+def main():
+    for page in PAGES:
+        page.write_text(fill(page.read_text("utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import keras
 from ablation import ARMS
 from results import append_row
 from results import is_done
+from rival_losses import RIVALS
 
 from mamc_keras import train
 from mamc_keras.recipe import load_recipe
@@ -38,6 +39,7 @@ TRIALS = {
 
 
 def measure(folder, arm, trial, scratch):
+    rival = RIVALS.get(arm.removeprefix("osme_"))
     base = load_recipe(HERE.parent / "recipes" / f"{folder.name}.py")
     recipe = dataclasses.replace(
         base,
@@ -47,7 +49,7 @@ def measure(folder, arm, trial, scratch):
     )
     shutil.rmtree(scratch, ignore_errors=True)
     keras.backend.clear_session()
-    history = train(recipe, scratch).history
+    history = train(recipe, scratch, mamc_loss=rival and rival()).history
     return {name: values[-1] for name, values in history.items()}
 
 
@@ -70,7 +72,7 @@ def main():
                 key = {"set": folder.name, "arm": arm, "trial": trial}
                 if is_done(options.csv, **key):
                     continue
-                scratch = Path("runs/tuning") / folder.name
+                scratch = Path("runs/tuning") / f"{folder.name}-{arm}"
                 last = measure(folder, arm, trial, scratch)
                 row = {
                     **key,

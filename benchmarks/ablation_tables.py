@@ -1,0 +1,171 @@
+"""The ablation's rows as the tables of docs/reproduction.md and README.md."""
+
+import numpy as np
+from markdown import grouped
+from markdown import rows
+from markdown import spread
+from markdown import table
+
+from mamc_keras.evaluation.bootstrap import paired_difference
+
+NAMES = {
+    "plain_softmax": "plain softmax",
+    "label_smoothing": "plain softmax, label smoothing 0.1",
+    "projections": "P projections, no MAMC",
+    "osme": "OSME, no MAMC",
+    "osme_sasc": "OSME + SASC",
+    "osme_sasc_sadc": "OSME + SASC + SADC",
+    "osme_sasc_dasc": "OSME + SASC + DASC",
+    "osme_sadc_dasc": "OSME + SADC + DASC",
+    "osme_mamc_literal": "OSME + MAMC by the letter",
+    "osme_mamc": "**OSME + MAMC as shipped**",
+    "mamc_no_gates": "P projections + MAMC",
+    "npair_one_branch": "one projection + SASC (N-pair)",
+    "osme_contrastive": "OSME + contrastive pairs",
+    "osme_triplet": "OSME + batch-hard triplet",
+    "osme_npair": "OSME + N-pair",
+    "osme_angular": "OSME + angular",
+    "osme_supcon": "OSME + supervised contrastive",
+}
+SHIPPED = "osme_mamc"
+RIVALS = ("plain_softmax", "label_smoothing", "npair_one_branch", "osme")
+
+
+def by_arm():
+    """Dict of (set, arm) to rows; the arms in the order of `NAMES`."""
+    groups = grouped(rows("results/ablation.csv"), "set", "arm")
+    order = list(NAMES)
+    return dict(sorted(groups.items(), key=lambda g: order.index(g[0][1])))
+
+
+def arms():
+    """Every arm on every set: mean and spread over the seeds."""
+    groups = by_arm()
+    lines = []
+    for name in sorted({key[0] for key in groups}):
+        for (data, arm), group in groups.items():
+            if data != name:
+                continue
+            percent = ("top1", "macro", "recall@1", "map@r", "ece")
+            values = {
+                c: spread([100 * float(r[c]) for r in group], 1)
+                for c in percent
+            }
+            lines.append(
+                [
+                    data,
+                    NAMES[arm],
+                    str(len(group)),
+                    values["top1"],
+                    values["macro"],
+                    spread([float(r["nll"]) for r in group], 2),
+                    values["ece"],
+                    values["recall@1"],
+                    values["map@r"],
+                    spread([float(r["branch_cosine"]) for r in group], 2),
+                ]
+            )
+    header = (
+        "set",
+        "arm",
+        "seeds",
+        "top-1 %",
+        "macro %",
+        "NLL",
+        "ECE %",
+        "recall@1 %",
+        "MAP@R %",
+        "cosine of branches",
+    )
+    return table(header, lines)
+
+
+def right(group):
+    """Bool array (seeds, photos) of rows in the order of their seeds."""
+    photos = int(group[0]["images"])
+    return np.stack(
+        [
+            np.unpackbits(np.frombuffer(bytes.fromhex(r["right"]), np.uint8))
+            for r in sorted(group, key=lambda r: int(r["seed"]))
+        ]
+    )[:, :photos].astype(bool)
+
+
+def differences():
+    """The shipped arm against rivals, on the seeds that both have."""
+    groups = by_arm()
+    lines = []
+    for data in sorted({key[0] for key in groups}):
+        for rival in RIVALS:
+            pair = groups.get((data, SHIPPED)), groups.get((data, rival))
+            if None in pair:
+                continue
+            seeds = set.intersection(*({r["seed"] for r in g} for g in pair))
+            pair = [[r for r in g if r["seed"] in seeds] for g in pair]
+            if not seeds:
+                continue
+            interval = paired_difference(*map(right, pair))
+            mean, low, high = (100 * value for value in interval)
+
+            def change(column, factor, pair=pair):
+                first, second = (
+                    np.mean([float(r[column]) for r in g]) for g in pair
+                )
+                return f"{factor * (first - second):+.{2 - (factor > 1)}f}"
+
+            lines.append(
+                [
+                    data,
+                    NAMES[rival],
+                    str(len(seeds)),
+                    f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
+                    change("recall@1", 100),
+                    change("map@r", 100),
+                    change("nll", 1),
+                ]
+            )
+    header = (
+        "set",
+        "against",
+        "seeds",
+        "top-1, points (95 % interval)",
+        "recall@1",
+        "MAP@R",
+        "NLL",
+    )
+    return table(header, lines)
+
+
+def costs():
+    """Weights and training time of each arm, against the plain softmax."""
+    groups = by_arm()
+    lines = []
+    for arm, name in NAMES.items():
+        mine = {d: g for (d, a), g in groups.items() if a == arm}
+        ratios = [
+            np.median([float(r["seconds"]) for r in group])
+            / np.median([float(r["seconds"]) for r in groups[data, RIVALS[0]]])
+            for data, group in mine.items()
+            if (data, RIVALS[0]) in groups
+        ]
+        if ratios:
+            weights = np.mean([int(g[0]["weights"]) for g in mine.values()])
+            lines.append(
+                [name, f"{weights / 1e6:.1f}", f"{np.median(ratios):.2f}"]
+            )
+    return table(("arm", "weights, millions", "seconds, relative"), lines)
+
+
+def trials():
+    """What was tried on the validation part of the training photos."""
+    lines = [
+        [
+            r["set"],
+            NAMES[r["arm"]],
+            r["trial"],
+            f"{100 * float(r['val_top1']):.1f}",
+            f"{float(r['val_nll']):.2f}",
+        ]
+        for r in rows("tuning.csv")
+    ]
+    return table(("set", "arm", "trial", "top-1 %", "NLL"), lines)
