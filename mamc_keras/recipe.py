@@ -73,6 +73,11 @@ class Recipe:
     """AdamW's decoupled weight decay."""
     label_smoothing: float = 0.0
     """Smoothing of the cross-entropy's targets; val_loss is smoothed too."""
+    class_weights: Literal["equal", "balanced"] = "equal"
+    """Weight of every image, or of every class, the same; in both losses."""
+    logit_adjustment: float = 0.0
+    """tau of logit adjustment, for long tails: 1 trains for the mean of the
+    classes' accuracies; val_loss is adjusted too."""
     augmentation: Literal["none", "light", "standard", "strong"] = "standard"
     """Random changes of the training photos, done in tf.data."""
     freeze_batch_norm: bool = True
@@ -116,6 +121,11 @@ class Recipe:
                     f"{name} is a part of one, from 0 to below 1. Received: "
                     f"{name}={value}."
                 )
+        if self.logit_adjustment < 0:
+            raise ValueError(
+                "logit_adjustment is 0 (off) or more; 1 is usual. Received: "
+                f"logit_adjustment={self.logit_adjustment}."
+            )
         if min(self.image_size) < 32:
             raise ValueError(
                 "Backbones halve the image five times, so 32 pixels are the "

@@ -18,12 +18,14 @@ from mamc_keras.data.sources import open_source
 from mamc_keras.feature_cache import cached_features
 from mamc_keras.feature_cache import feature_batches
 from mamc_keras.feature_cache import plain_feature_batches
+from mamc_keras.long_tail import balanced_weights
+from mamc_keras.long_tail import logit_offsets
 from mamc_keras.mamc_loss import MAMCLoss
 from mamc_keras.models.classifier import MAMCImageClassifier
+from mamc_keras.models.cross_entropy import CrossEntropy
 from mamc_keras.models.encoder import batch_norms
 from mamc_keras.models.preprocessing import as_preprocessor
 from mamc_keras.models.presets import load_backbone
-from mamc_keras.models.smoothing import SmoothedCrossEntropy
 from mamc_keras.models.split import split_encoder
 
 _log = logging.getLogger("mamc_keras")
@@ -103,13 +105,16 @@ def _train(recipe, path, progress, mamc_loss):
         )
     else:
         trained, batches, validation = _live(recipe, model, splits, plan)
-    compile_model(trained, recipe, plan.steps_per_epoch)
+    counts = train_set.class_counts()
+    compile_model(trained, recipe, plan.steps_per_epoch, counts)
+    balanced = recipe.class_weights == "balanced"
     best = BestPreset(model, trained, path / "preset")
     history = trained.fit(
         batches,
         epochs=recipe.epochs,
         steps_per_epoch=plan.steps_per_epoch,
         validation_data=validation,
+        class_weight=balanced_weights(counts) if balanced else None,
         shuffle=False,  # The plan has mixed the batches already.
         callbacks=[best, keras.callbacks.CSVLogger(path / "history.csv")],
         verbose=1 if _log.isEnabledFor(logging.INFO) else 0,
@@ -214,13 +219,14 @@ def build_model(recipe, class_names, mamc_loss=None):
     return model
 
 
-def compile_model(model, recipe, steps_per_epoch):
-    """Gives the model its optimiser: two rates, both along a cosine.
+def compile_model(model, recipe, steps_per_epoch, class_counts):
+    """Gives the model its loss and optimiser: two rates along a cosine.
 
     Args:
         model: `MAMCImageClassifier`.
         recipe: `Recipe`.
         steps_per_epoch: int.
+        class_counts: int array `(num_classes,)`, training images.
     """
     steps = recipe.epochs * steps_per_epoch
     warmup = min(recipe.warmup_epochs, recipe.epochs / 2) * steps_per_epoch
@@ -241,9 +247,10 @@ def compile_model(model, recipe, steps_per_epoch):
 
     rates = keras.optimizers.OptimizerMap(adamw(slow))
     rates["(.*/)?(osme|predictions)/.*"] = adamw(fast)
-    loss = "auto"
-    if recipe.label_smoothing:
-        loss = SmoothedCrossEntropy(recipe.label_smoothing)
+    loss = CrossEntropy(
+        recipe.label_smoothing,
+        logit_offsets(class_counts, recipe.logit_adjustment),
+    )
     model.compile(optimizer=keras.optimizers.MultiOptimizer(rates), loss=loss)
 
 

@@ -117,7 +117,7 @@ def test_batch_norm_statistics_are_kept(trained_run):
 def test_two_rates_of_which_the_backbone_warms_up():
     recipe = dataclasses.replace(SMALL, epochs=4, warmup_epochs=1.0)
     model = build_model(recipe, ("a", "b", "c"))
-    compile_model(model, recipe, 10)
+    compile_model(model, recipe, 10, [4, 4, 4])
     choose = model.optimizer._optimizer_map
     schedules = {True: set(), False: set()}
     for variable in model.trainable_variables:
