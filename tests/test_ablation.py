@@ -1,0 +1,84 @@
+"""What the ablation runs and what its tables say, on made-up results."""
+
+import dataclasses
+
+import ablation_tables
+import markdown
+import numpy as np
+import pytest
+from ablation import ARMS
+from ablation import HEAD_RATES
+from ablation import bits
+from ablation import branch_cosine
+from results import append_row
+
+from mamc_keras import Recipe
+
+
+def row(data, arm, seed, right, **values):
+    return {
+        "set": data,
+        "arm": arm,
+        "seed": seed,
+        "images": len(right),
+        "right": bits(np.array(right, bool)),
+        "weights": 4_000_000,
+        "seconds": 100,
+        "branch_cosine": 0.5,
+        **dict.fromkeys(("top1", "macro", "ece"), np.mean(right)),
+        **dict.fromkeys(("recall@1", "map@r", "nll"), 0.5),
+        **values,
+    }
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(markdown, "HERE", tmp_path)
+    return tmp_path / "results/ablation.csv"
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_is_a_recipe_with_a_name(arm):
+    dataclasses.replace(Recipe(), **ARMS[arm])
+    assert arm in ablation_tables.NAMES
+    assert set(HEAD_RATES) <= set(ARMS)
+
+
+def test_right_answers_survive_the_csv(results):
+    rng = np.random.default_rng(0)
+    answers = rng.random((2, 13)) < 0.5  # 13 does not fill whole bytes.
+    for seed in (1, 0):
+        append_row(results, row("cups", "osme", seed, answers[seed]))
+    group = ablation_tables.by_arm()["cups", "osme"]
+    np.testing.assert_array_equal(ablation_tables.right(group), answers)
+
+
+def test_difference_is_shipped_minus_rival_on_common_seeds(results):
+    append_row(results, row("cups", "osme_mamc", 0, [1, 1, 1, 0], nll=0.2))
+    append_row(results, row("cups", "plain_softmax", 0, [1, 0, 0, 0]))
+    append_row(results, row("cups", "plain_softmax", 1, [1, 1, 1, 1]))
+    line = ablation_tables.differences().splitlines()[-1]
+    assert line.startswith("| cups | plain softmax | 1 | +50.0 (")
+    assert line.endswith("| +0.0 | +0.0 | -0.30 |")
+
+
+def test_tables_hold_mean_spread_and_relative_cost(results):
+    for seed, right in enumerate(([1, 1, 1, 0], [1, 0, 0, 0])):
+        append_row(results, row("cups", "osme_mamc", seed, right, seconds=150))
+        append_row(results, row("cups", "plain_softmax", seed, right))
+    assert "| 2 | 50.0 ± 35.4 |" in ablation_tables.arms()
+    assert "as shipped** | 4.0 | 1.50 |" in ablation_tables.costs()
+
+
+def test_branch_cosine_equals_the_loops():
+    x = np.random.default_rng(0).normal(size=(5, 3, 4))
+    total = []
+    for image in x:
+        for p in range(3):
+            for q in range(3):
+                if p != q:
+                    a, b = image[p], image[q]
+                    norm = np.linalg.norm(a) * np.linalg.norm(b)
+                    total.append(a @ b / norm)
+    assert branch_cosine(x) == pytest.approx(np.mean(total))
+    assert np.isnan(branch_cosine(x[:, :1]))
