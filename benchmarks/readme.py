@@ -11,6 +11,9 @@ from ablation_tables import arms
 from ablation_tables import costs
 from ablation_tables import differences
 from ablation_tables import trials
+from data_tables import pipeline
+from data_tables import planner
+from data_tables import planted
 from markdown import HERE
 from markdown import grouped
 from markdown import rows
@@ -126,43 +129,14 @@ def demo():
     return f"{photos}\n\n{measures}"
 
 
-def planner():
-    groups = grouped(
-        rows("results/planner.csv"), "planner", "images", "classes"
-    )
-    lines = []
-    for key, group in groups.items():
-        seconds, rate, peak = (
-            np.median([float(r[c]) for r in group])
-            for c in ("seconds_to_first_batch", "batches_per_second", "peak_mb")
-        )
-        lines.append(
-            [
-                key[0],
-                f"{int(key[1]):,}",
-                f"{int(key[2]):,}",
-                f"{seconds:.2f}",
-                f"{rate:,.0f}",
-                f"{peak:.0f}",
-            ]
-        )
-    header = (
-        "planner",
-        "images",
-        "classes",
-        "seconds to first batch",
-        "batches/s",
-        "MB",
-    )
-    return table(header, lines)
-
-
 TABLES = {
     "demo": demo,
     "accuracy": accuracy,
     "fast": fast,
     "parity": parity,
     "planner": planner,
+    "pipeline": pipeline,
+    "planted": planted,
     "arms": arms,
     "differences": differences,
     "costs": costs,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mamc_keras.data.reading import file_of
 from mamc_keras.files import atomic_path
 
 FORMAT = 1  # Raised whenever the same key would mean other numbers.
@@ -39,7 +40,7 @@ def cache_key(lower, images, settings):
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(str((FORMAT, lower.output_shape)).encode())
     for path in images.paths:
-        stat = os.stat(path)
+        stat = os.stat(file_of(path))
         line = (os.path.abspath(path), stat.st_size, stat.st_mtime_ns)
         digest.update(repr(line).encode())
     for weight in lower.get_weights():

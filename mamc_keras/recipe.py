@@ -18,6 +18,9 @@ class Recipe:
     source: str = ""
     """Folder of class folders (with or without split folders), CSV or text
     list, unpacked CUB-200-2011, Stanford Dogs or Cars, or tfds:NAME."""
+    exclude: str = ""
+    """List of photos to leave out, a path from the source in each line; the
+    source's own bad_files.txt by default."""
     preset: str = "efficientnet_lite0_imagenet"
     """Pretrained network: a preset folder, a KerasHub name or handle."""
     image_size: tuple[int, int] = (224, 224)

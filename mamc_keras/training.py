@@ -83,6 +83,9 @@ def _train(recipe, path, progress, mamc_loss):
         # The run must find its photos from any working folder later.
         source = os.path.abspath(os.path.expanduser(recipe.source))
         recipe = dataclasses.replace(recipe, source=source)
+    if recipe.exclude:
+        exclude = os.path.abspath(os.path.expanduser(recipe.exclude))
+        recipe = dataclasses.replace(recipe, exclude=exclude)
     keras.utils.set_random_seed(recipe.seed)
     started = time.monotonic()
     splits, notes = prepare_data(recipe, progress)
@@ -143,7 +146,7 @@ def prepare_data(recipe, progress=None):
         recipe.seed,
     )
     step = progress and (lambda done, total: progress("check", done, total))
-    report = check_source(splits, progress=step)
+    report = check_source(splits, step, recipe.source, recipe.exclude)
     lines = report.lines()
     for line in lines:
         _log.info(line)

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mamc_keras import cli
-from mamc_keras.data.solar_cells import describe
-from mamc_keras.data.solar_cells import write_solar_cells
+from mamc_keras.data.formats.solar_cells import describe
+from mamc_keras.data.formats.solar_cells import write_solar_cells
 from mamc_keras.files import write_json
 
 ROOT = Path("demo")
@@ -59,7 +59,7 @@ def main():
         str(next((photos / "test" / c).iterdir())) for c in counts["test"]
     ]
 
-    mamc("check", source)
+    mamc("check", source, "--out", str(ROOT / "check"))
     mamc(
         "train",
         "recipes/solar_cells.py",

@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mamc_keras.data.checking import inspection
 from mamc_keras.data.checks import KINDS
+from mamc_keras.data.checks import CheckReport
+from mamc_keras.data.checks import Problem
 from mamc_keras.data.checks import check_images
 from mamc_keras.data.checks import check_source
 from mamc_keras.data.n_pairs import NPairPlan
@@ -44,6 +47,11 @@ def deep(bits=16):
 JPEG = encoded(picture(), "JPEG")
 PNG = encoded(picture(), "PNG")
 
+
+def wide(width):
+    return encoded(Image.new("RGB", (width, 8)), "PNG")
+
+
 LEFT_OUT = {
     "empty": ("a.jpg", b""),
     "text": ("a.jpg", b"<html>404 not found</html>"),
@@ -63,11 +71,20 @@ LEFT_OUT = {
     "animated webp": ("a.webp", animation("WEBP")),
     "one pixel": ("a.png", encoded(picture(size=(1, 1)), "PNG")),
     "a thin line": ("a.jpg", encoded(picture(size=(200, 7)), "JPEG")),
+    "60,000 x 60,000": ("a.png", PNG[:16] + b"\0\0\xea\x60" * 2 + PNG[24:]),
+    "random bytes in a jpeg": ("a.jpg", JPEG[:20] + bytes(600) + JPEG[620:]),
 }
 KIND_OF = {
     "empty": "empty",
     "text": "not an image",
     "zeros": "not an image",
+    "half a jpeg": "cut off",
+    "jpeg without its end": "cut off",
+    "start of a jpeg": "cut off",
+    "half a png": "cut off",
+    "half a gif": "cut off",
+    "half a webp": "cut off",
+    "half a bmp": "cut off",
     "heic": "unsupported",
     "avif": "unsupported",
     "tiff": "unsupported",
@@ -75,6 +92,7 @@ KIND_OF = {
     "animated webp": "unsupported",
     "one pixel": "too small",
     "a thin line": "too small",
+    "60,000 x 60,000": "too large",
 }
 KEPT = {
     "jpeg": ("a.jpg", JPEG, None),
@@ -87,7 +105,7 @@ KEPT = {
     "gif called jpg": ("a.jpg", encoded(picture(), "GIF"), "suffix"),
     "jpeg called png": ("a.png", JPEG, "suffix"),
     "grey jpeg": ("a.jpg", encoded(picture(mode="L"), "JPEG"), "colours"),
-    "cmyk jpeg": ("a.jpg", encoded(picture(mode="CMYK"), "JPEG"), "colours"),
+    "cmyk jpeg": ("a.jpg", encoded(picture(mode="CMYK"), "JPEG"), "cmyk"),
     "grey png": ("a.png", encoded(picture(mode="L"), "PNG"), "colours"),
     "transparent png": (
         "a.png",
@@ -95,7 +113,9 @@ KEPT = {
         "colours",
     ),
     "palette png": ("a.png", encoded(picture(mode="P"), "PNG"), None),
-    "deep png": ("a.png", deep(), "colours"),
+    "deep png": ("a.png", deep(), "16-bit"),
+    "6,001 pixels wide": ("a.png", wide(6001), "huge"),
+    "6,000 pixels wide": ("a.png", wide(6000), None),
     "sideways": ("a.jpg", sideways(), "orientation"),
     "animated gif": ("a.gif", animation("GIF"), "animation"),
     "8 x 8": ("a.png", encoded(picture(size=(8, 8)), "PNG"), None),
@@ -147,7 +167,12 @@ def test_messages_are_for_people(tmp_path):
     assert message("a.heic", LEFT_OUT["heic"][1]) == (
         "is a HEIC file; convert it to JPEG or PNG"
     )
-    assert message("a.jpg", JPEG[:300]) == "is a damaged or cut-off JPEG file"
+    assert message("a.jpg", JPEG[:300]) == "is a cut-off JPEG file"
+    broken = LEFT_OUT["random bytes in a jpeg"][1]
+    assert message("a.jpg", broken) == "is a damaged JPEG file"
+    assert message("a.png", LEFT_OUT["60,000 x 60,000"][1]) == (
+        "has 60000 x 60000 pixels; at most 200,000,000 are decoded"
+    )
     assert message("a.png", LEFT_OUT["one pixel"][1]) == (
         "is only 1 x 1 pixels; at least 8 are needed on each side"
     )
@@ -231,18 +256,21 @@ def test_finds_photos_in_two_splits(folders):
     files = {
         **jpegs("train/a", [0, 1, 2]),
         **jpegs("train/b", [3, 4, 5]),
-        **jpegs("test/a", [6, 1]),
+        **jpegs("test/a", [6, 1, 4]),
         **jpegs("test/b", [7]),
         "train/a/bad.jpg": b"x",
         "test/b/bad.jpg": b"x",
     }
     report = check_source(folders(files))
-    [leak] = report.problems
-    assert leak.kind == "leak"
+    leak, other = report.problems
+    assert leak.kind == other.kind == "leak"
+    assert other.path.endswith("test/a/4.jpg")
+    assert other.message.endswith("train/b/4.jpg', as another class")
     assert leak.path.endswith("test/a/1.jpg")
     assert leak.twin.endswith("train/a/1.jpg")
     assert "is also in train" in leak.message
-    assert [len(images) for images in report.clean.values()] == [6, 0, 3]
+    assert "another class" not in leak.message
+    assert [len(images) for images in report.clean.values()] == [6, 0, 4]
 
 
 def test_speaks_of_classes(folders):
@@ -305,6 +333,61 @@ def test_progress_counts_over_all_splits(folders):
     assert seen == [(i, 5) for i in range(1, 6)]
 
 
+def test_a_large_file_is_named_and_kept(tmp_path, monkeypatch):
+    images = one_file(tmp_path, "a.jpg", JPEG)
+    monkeypatch.setattr(inspection, "HUGE_BYTES", len(JPEG))
+    assert not check_images(images).problems[:-1]  # A lone image.
+    monkeypatch.setattr(inspection, "HUGE_BYTES", len(JPEG) - 1)
+    [problem] = file_problems(check_images(images))
+    assert problem.kind == "huge" and not problem.left_out
+
+
+def test_what_claims_to_be_too_large_is_never_decoded(tmp_path, monkeypatch):
+    def decode(contents):
+        raise AssertionError
+
+    images = one_file(tmp_path, *LEFT_OUT["60,000 x 60,000"])
+    monkeypatch.setattr(inspection, "_probe", lambda: decode)
+    assert file_problems(check_images(images))[0].kind == "too large"
+
+
+@pytest.mark.parametrize(
+    ("names", "collide"),
+    [
+        (("Red cup", "red cup"), True),
+        (("Stra\u00dfe", "STRASSE"), True),
+        (("caf\u00e9", "cafe\u0301"), True),
+        (("cup", "cup "), True),
+        (("red  cup", "red cup"), True),
+        (("red\u00a0cup", "red cup"), True),
+        (("cup", "cups"), False),
+        (("caf\u00e9", "cafe"), False),
+        (("red cup", "redcup"), False),
+    ],
+)
+def test_names_that_are_the_same_to_a_person(names, collide):
+    images = ImageSet((), (), ("other", *names))
+    for report in (check_images(images), check_source({"train": images})):
+        found = [p for p in report.problems if p.kind == "name collision"]
+        assert len(found) == collide
+        if collide:
+            assert ascii(names[0]) in found[0].message
+            assert ascii(names[1]) in found[0].message
+            assert found[0].serious
+
+
+def test_every_kind_says_what_happens_to_the_file():
+    for kind, about in KINDS.items():
+        problem = Problem("a.jpg", kind, "is so")
+        images = ImageSet((), (), ("a", "b"))
+        lines = CheckReport((problem,), images, 1).lines()
+        fate = "left out" if about.left_out else "kept"
+        assert lines[1] == f"{about.title} ({fate}), 1 file: a.jpg"
+        assert about.advice
+        # What is left out needs a look, but for what a person left out.
+        assert about.serious or not about.left_out or kind == "excluded"
+
+
 def test_no_images():
     report = check_images(ImageSet((), (), ("a", "b")))
     assert report.problems == ()
@@ -318,4 +401,4 @@ def test_real_photos(shared):
     some = train.take(range(0, len(train), 20))
     report = check_images(some)
     assert report.clean.paths == some.paths
-    assert not {problem.kind for problem in report.problems} & set(KINDS)
+    assert not file_problems(report)

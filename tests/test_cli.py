@@ -56,7 +56,9 @@ def test_check_names_bad_files(photo_folder, tmp_path, capsys):
             image = Image.new("RGB", (40 + i, 30 + j), colour)
             image.save(tmp_path / colour / f"{j}.jpg")
     (tmp_path / "red" / "empty.jpg").write_bytes(b"")
-    main(["check", str(tmp_path)])
+    with pytest.raises(SystemExit) as error:
+        main(["check", str(tmp_path), "--out", str(tmp_path.parent / "out")])
+    assert error.value.code == 1
     out = capsys.readouterr().out
     assert "empty.jpg" in out and "8 can be used" not in out.split("train")[0]
 

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from mamc_keras.data.class_images import sort_by_class
-from mamc_keras.data.dealing import deal
+from mamc_keras.data.batches.class_images import sort_by_class
+from mamc_keras.data.batches.dealing import deal
 
 
 @st.composite

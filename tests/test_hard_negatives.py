@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from mamc_keras.data.class_similarity import class_prototypes
-from mamc_keras.data.class_similarity import similarity_from_confusion
-from mamc_keras.data.class_similarity import similarity_from_prototypes
-from mamc_keras.data.hard_negatives import HardNegativePlan
+from mamc_keras.data.batches.class_similarity import class_prototypes
+from mamc_keras.data.batches.class_similarity import similarity_from_confusion
+from mamc_keras.data.batches.class_similarity import similarity_from_prototypes
+from mamc_keras.data.batches.hard_negatives import HardNegativePlan
 from mamc_keras.data.n_pairs import NPairPlan
 from mamc_keras.feature_cache import feature_batches
 

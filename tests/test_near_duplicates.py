@@ -5,9 +5,12 @@ import pytest
 from PIL import Image
 from PIL import ImageEnhance
 
+from mamc_keras.data.checking import near_duplicates
+from mamc_keras.data.checking.copies import look_alikes
+from mamc_keras.data.checking.inspection import inspect_file
+from mamc_keras.data.checking.near_duplicates import near_pairs
 from mamc_keras.data.checks import check_source
-from mamc_keras.data.inspection import inspect_file
-from mamc_keras.data.near_duplicates import near_pairs
+from mamc_keras.data.sources import ImageSet
 from mamc_keras.data.sources import open_source
 
 
@@ -32,6 +35,44 @@ def test_pairs_are_those_of_the_loops(near):
                 wanted.append([i, j, bits])
     assert near_pairs(prints, near).tolist() == wanted
     assert len(wanted) == sum(b <= near for b in (0, 1, 3, 4, 7, 8))
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_one_equal_eighth_is_enough(part):
+    prints = np.random.default_rng(0).integers(0, 256, (2, 16), np.uint8)
+    prints[1] = prints[0]
+    prints[1, ::2] ^= 4 * (np.arange(8) != part).astype(np.uint8)
+    assert near_pairs(prints).tolist() == [[0, 1, 7]]
+
+
+@pytest.mark.parametrize("window", [2, 5])
+def test_large_groups_are_compared_with_their_neighbours(monkeypatch, window):
+    rng = np.random.default_rng(1)
+    prints = rng.integers(0, 256, (300, 16), np.uint8)
+    prints[:, :4] = 7  # One group of all by two eighths, of 30 by two more.
+    prints[:, 4:6] = (np.arange(300) % 10)[:, None]
+    prints[:, 6:8] = (np.arange(300) // 10 % 10)[:, None]
+    prints[200:210, 8:] = prints[100:110, 8:] ^ 1 * (np.arange(8) % 2 == 0)
+    wanted = near_pairs(prints).tolist()
+    assert wanted == [[100 + i, 200 + i, 4] for i in range(10)]
+    compared = []
+    count = np.bitwise_count
+    monkeypatch.setattr(near_duplicates, "WINDOW", window)
+    monkeypatch.setattr(
+        np, "bitwise_count", lambda x: compared.append(len(x)) or count(x)
+    )
+    assert near_pairs(prints).tolist() == wanted
+    assert sum(compared) <= 8 * window * len(prints)
+
+
+def test_stops_when_nearly_all_look_alike():
+    prints = np.zeros((1500, 16), np.uint8)
+    prints[:, 15] = np.arange(1500) % 4
+    pairs = near_pairs(prints, most_files=100)
+    assert 100 < len(np.unique(pairs[:, :2]))
+    assert len(pairs) < 1500  # Of a million.
+    few = near_pairs(prints[:100], most_files=100)
+    assert len(few) == 100 * 99 // 2
 
 
 def test_no_photos():
@@ -80,8 +121,67 @@ def test_one_set_up_is_one_finding_and_flat_pictures_are_none(tmp_path):
         image.save(folder / f"{i}.png")
     report = check_source(open_source(tmp_path, 0, 0))
     alike = [p for p in report.problems if p.kind == "alike"]
-    assert len(alike) == 1 and "12 of 12 photos" in alike[0].message
+    assert len(alike) == 1 and " of 12 photos" in alike[0].message
     assert not any(p.kind.startswith("near") for p in report.problems)
+
+
+def look_alikes_of(files):
+    """Findings for (split, class, digest, fingerprint)."""
+    splits = {
+        split: ImageSet(
+            [f"{split}/{i}" for i, f in enumerate(files) if f[0] == split],
+            [f[1] for f in files if f[0] == split],
+            ["a", "b"],
+        )
+        for split in ("train", "test")
+    }
+    digests = {s: [f[2] for f in files if f[0] == s] for s in splits}
+    looks = {s: [f[3] for f in files if f[0] == s] for s in splits}
+    problems = look_alikes(splits, digests, looks)
+    for p in problems:
+        other = "of another class" in p.message
+        assert other == (files[number(p.path)][1] != files[number(p.twin)][1])
+        assert (" in t" in p.message) == (p.kind == "near leak")
+    return [(p.kind, p.path, p.twin) for p in problems]
+
+
+def number(path):
+    return int(path.split("/")[1])
+
+
+def test_every_file_is_named_once_with_its_worst_twin():
+    rng = np.random.default_rng(2)
+    looks = rng.integers(0, 256, 16, np.uint8)
+    other = rng.integers(0, 256, 16, np.uint8)
+    near = looks ^ np.eye(16, dtype=np.uint8)[3]
+    files = [
+        ("train", 0, b"1", looks),
+        ("train", 0, b"2", near),  # near duplicate of 0
+        ("train", 1, b"3", looks ^ 1),  # 16 bits: another photo
+        ("train", 1, b"4", near),  # near conflict with 0 and 1
+        ("train", 0, b"5", other),
+        ("train", 0, None, None),  # cannot be used
+        ("train", 0, b"6", None),  # one shade
+        ("test", 0, b"7", looks),  # near leak from 0, 1 and 3
+        ("test", 0, b"1", looks),  # the same file as 0: reported elsewhere
+        ("test", 0, b"5", other),
+    ]
+    assert look_alikes_of(files) == [
+        ("near leak", "train/1", "test/8"),
+        ("near leak", "train/3", "test/8"),
+        ("near leak", "test/7", "train/0"),
+    ]
+    assert look_alikes_of(files[:7]) == [
+        ("near duplicate", "train/1", "train/0"),
+        ("near conflict", "train/3", "train/1"),  # the nearest
+    ]
+
+
+def test_many_exact_copies_are_not_photos_that_look_alike():
+    looks = np.random.default_rng(3).integers(0, 256, (40, 16), np.uint8)
+    files = [("train", 0, bytes([i]), looks[i]) for i in range(40)]
+    files += [("test", 0, bytes([i]), looks[i]) for i in range(40)]
+    assert look_alikes_of(files) == []
 
 
 def test_real_photos_hold_known_near_copies(shared):

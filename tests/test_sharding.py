@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from mamc_keras.data.batches.sharding import PlanShard
 from mamc_keras.data.n_pairs import NPairPlan
-from mamc_keras.data.sharding import PlanShard
 from mamc_keras.feature_cache import feature_batches
 
 

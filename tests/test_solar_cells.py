@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mamc_keras.data.solar_cells import CLASS_NAMES
-from mamc_keras.data.solar_cells import SPLITS
-from mamc_keras.data.solar_cells import describe
-from mamc_keras.data.solar_cells import write_solar_cells
+from mamc_keras.data.formats.solar_cells import CLASS_NAMES
+from mamc_keras.data.formats.solar_cells import SPLITS
+from mamc_keras.data.formats.solar_cells import describe
+from mamc_keras.data.formats.solar_cells import write_solar_cells
 
 
 @pytest.fixture(scope="module")

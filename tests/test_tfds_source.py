@@ -140,7 +140,7 @@ def test_a_finished_folder_is_used_again(data_dir, monkeypatch):
 def test_a_broken_call_leaves_nothing_behind(data_dir, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(
-            "mamc_keras.data.tfds_source._write_split",
+            "mamc_keras.data.formats.tfds_source._write_split",
             lambda *args: (_ for _ in ()).throw(KeyboardInterrupt),
         )
         with pytest.raises(KeyboardInterrupt):

@@ -53,9 +53,9 @@ def test_readme_commands(photo_folder, tmp_path):
         b for b in re.findall(r"```\n(.*?)```", text, re.S) if "mamc check" in b
     )
     commands = [c for c in block.splitlines() if c.startswith("mamc ")]
-    assert len(commands) == 6
+    assert len(commands) == 7
     for command in commands:
-        mamc(*shlex.split(command)[1:], cwd=tmp_path)
+        mamc(*shlex.split(command, comments=True)[1:], cwd=tmp_path)
     assert (tmp_path / "attention.png").exists()
 
 

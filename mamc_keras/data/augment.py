@@ -49,7 +49,7 @@ def random_crop_and_flip(contents, image_size, policy, seed):
         # The part is cut as the camera stored it and turned afterwards.
         value = orientation(contents)
         shape = tf.io.extract_jpeg_shape(contents)
-        box = _random_box(shape, image_size, policy, seed[0], value >= 5)
+        box = choose_part(shape, image_size, policy, seed[0], value >= 5)
         part = tf.image.decode_and_crop_jpeg(
             contents, box, channels=3, dct_method="INTEGER_ACCURATE"
         )
@@ -57,7 +57,7 @@ def random_crop_and_flip(contents, image_size, policy, seed):
 
     def from_other():
         image = decode_other(contents)
-        box = _random_box(tf.shape(image), image_size, policy, seed[0])
+        box = choose_part(tf.shape(image), image_size, policy, seed[0])
         return tf.slice(
             image,
             tf.stack([box[0], box[1], 0]),
@@ -140,8 +140,20 @@ def augment_batch(dataset, seed):
     return dataset.map(change)
 
 
-def _random_box(shape, image_size, policy, seed, on_its_side=False):
-    """Returns top, left, height, width of a random part, `(4,)` int32."""
+def choose_part(shape, image_size, policy, seed, on_its_side=False):
+    """Chooses the part of a photo that a view shows.
+
+    Args:
+        shape: int tensor, height and width of the photo as it is stored.
+        image_size: tuple of two ints, height and width of the view.
+        policy: str, one of `POLICIES` but not `"none"`.
+        seed: int tensor of shape `(2,)`.
+        on_its_side: bool tensor. Whether the stored photo is turned by 90
+            degrees afterwards.
+
+    Returns:
+        int32 tensor `(4,)`: top, left, height, width in the stored photo.
+    """
     size = tf.cast(shape[:2], tf.float32)
     draws = tf.random.stateless_uniform((4,), seed)
     smallest, largest = _AREA[policy]
@@ -157,3 +169,16 @@ def _random_box(shape, image_size, policy, seed, on_its_side=False):
     corner = tf.floor(draws[2:] * (size - part + 1.0))
     corner = tf.minimum(corner, size - part)
     return tf.cast(tf.concat([corner, part], 0), tf.int32)
+
+
+def split_view_seed(seed):
+    """Seeds of a view's part and of its flip, from the seed of the view.
+
+    Args:
+        seed: int tensor of shape `(2,)`, as given to `augment_image`.
+
+    Returns:
+        Two int tensors of shape `(2,)`.
+    """
+    geometry = tf.random.split(tf.convert_to_tensor(seed), 2)[0]
+    return tf.unstack(tf.random.split(geometry, 2))

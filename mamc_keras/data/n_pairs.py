@@ -6,10 +6,10 @@ training run is resumed by (seed, epoch, step) and nothing has to be stored.
 
 import numpy as np
 
-from mamc_keras.data.class_images import sort_by_class
-from mamc_keras.data.dealing import deal
-from mamc_keras.data.dealing import fair_shares
-from mamc_keras.data.dealing import mix
+from mamc_keras.data.batches.class_images import sort_by_class
+from mamc_keras.data.batches.dealing import deal
+from mamc_keras.data.batches.dealing import fair_shares
+from mamc_keras.data.batches.dealing import mix
 
 # Places (batches x classes) that are mixed at a time: enough that any two
 # classes meet as often as with independent draws, few enough to take a

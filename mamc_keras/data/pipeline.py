@@ -16,6 +16,7 @@ from mamc_keras.data.augment import random_crop_and_flip
 from mamc_keras.data.augment import shift_colours
 from mamc_keras.data.decode import decode_image
 from mamc_keras.data.decode import resize_image
+from mamc_keras.data.reading import read_contents
 
 # A rule for the whole package: photos of another shape than the model's
 # input lose their edges and are not squashed.
@@ -35,7 +36,7 @@ def load_image(path, image_size, crop_to_aspect_ratio=CROP_TO_ASPECT_RATIO):
         uint8 tensor of shape `(height, width, 3)`, the pixels that
         `keras.layers.Resizing` gives, bilinear with antialiasing.
     """
-    image = decode_image(tf.io.read_file(path))
+    image = decode_image(read_contents(path))
     return resize_image(image, image_size, crop_to_aspect_ratio)
 
 
@@ -66,7 +67,7 @@ def augment_image(
     if policy == "none":
         return load_image(path, image_size, crop_to_aspect_ratio)
     seed = tf.random.split(tf.convert_to_tensor(seed), 2)
-    contents = tf.io.read_file(path)
+    contents = read_contents(path)
     image = random_crop_and_flip(contents, image_size, policy, seed[0])
     return shift_colours(image, policy, seed[1])
 

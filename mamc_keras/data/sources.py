@@ -1,9 +1,9 @@
-"""Where photos come from: folders, lists, archives of data sets, TFDS.
+"""Where photos come from: folders, lists, archives of data sets, shards, TFDS.
 
 `root/<class>/*.jpg`, `root/<split>/<class>/*.jpg`, a CSV or text list of
-paths and labels, and CUB-200-2011, Stanford Dogs and Stanford Cars as they
-are unpacked. Everything after this file knows only paths, integer labels and
-class names.
+paths and labels, CUB-200-2011, Stanford Dogs and Stanford Cars as they are
+unpacked, and TFRecord shards. Everything after this file knows only paths,
+integer labels and class names.
 """
 
 import dataclasses
@@ -14,15 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mamc_keras.data.author_formats import read_author_format
-from mamc_keras.data.file_lists import find_lists
-from mamc_keras.data.file_lists import is_list
-from mamc_keras.data.file_lists import read_lists
-from mamc_keras.data.folders import existing_folder
-from mamc_keras.data.folders import find_class_names
-from mamc_keras.data.folders import find_split_folders
-from mamc_keras.data.folders import list_classes
-from mamc_keras.data.folders import natural_key
+from mamc_keras.data.formats.author_formats import read_author_format
+from mamc_keras.data.formats.file_lists import find_lists
+from mamc_keras.data.formats.file_lists import is_list
+from mamc_keras.data.formats.file_lists import read_lists
+from mamc_keras.data.formats.folders import existing_folder
+from mamc_keras.data.formats.folders import find_class_names
+from mamc_keras.data.formats.folders import find_split_folders
+from mamc_keras.data.formats.folders import list_classes
+from mamc_keras.data.formats.folders import natural_key
+from mamc_keras.data.formats.shard_reader import is_shard_folder
+from mamc_keras.data.formats.shard_reader import read_shards
+from mamc_keras.data.splitting.split_groups import check_fractions
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -92,7 +95,8 @@ def open_source(source, validation_fraction=0.1, test_fraction=0.2, seed=0):
     same on every machine, and adding photos hardly moves the others.
 
     Args:
-        source: str or Path. A folder, a .csv or .txt list, or
+        source: str or Path. A folder, a .csv or .txt list, a folder of
+            shards (whose splits were fixed when it was written), or
             `"tfds:NAME"`, `"tfds:NAME/CONFIG"` or `"tfds:NAME:VERSION"`.
         validation_fraction: float in `[0, 1)`. Part of the training photos
             that becomes the validation split. `0` for none. Every class
@@ -110,20 +114,17 @@ def open_source(source, validation_fraction=0.1, test_fraction=0.2, seed=0):
         FileNotFoundError: when the folder does not exist.
         ValueError: when it does not hold at least two classes of images.
     """
-    for name, fraction in (
-        ("validation_fraction", validation_fraction),
-        ("test_fraction", test_fraction),
-    ):
-        if not 0 <= fraction < 1:
-            raise ValueError(
-                f"{name} is the part of the photos that is set aside. "
-                f"Received: {name}={fraction}. Choose 0 or more and less "
-                "than 1."
-            )
+    check_fractions(validation_fraction, test_fraction)
     if str(source).startswith("tfds:"):
-        from mamc_keras.data.tfds_source import prepare_class_folders
+        from mamc_keras.data.formats.tfds_source import prepare_class_folders
 
         source = prepare_class_folders(str(source)[len("tfds:") :])
+    if is_shard_folder(source):
+        names, splits = read_shards(source)
+        return {
+            name: ImageSet(*splits.get(name, ((), ())), names)
+            for name in ("train", "val", "test")
+        }
     splits = _read(source)
     undivided = "all" in splits
     if undivided:

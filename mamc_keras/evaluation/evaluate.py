@@ -1,10 +1,13 @@
 """What `mamc evaluate` and `mamc predict` do, as functions."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 
 from mamc_keras.data.decode import decode_image
+from mamc_keras.data.reading import file_of
+from mamc_keras.data.reading import read_bytes
 from mamc_keras.evaluation import plots
 from mamc_keras.evaluation.explain import class_names
 from mamc_keras.evaluation.explain import crop_of
@@ -170,7 +173,7 @@ def readable(photos):
         ValueError: names the first photo that cannot be used.
     """
     for photo in photos:
-        if not Path(photo).is_file():
+        if not os.path.isfile(file_of(photo)):
             raise ValueError(
                 f"There is no such photo. Received: {str(photo)!r}."
             )
@@ -191,7 +194,7 @@ def read_photo(path):
         ValueError: when the file is no readable image.
     """
     try:
-        return decode_image(Path(path).read_bytes()).numpy()
+        return decode_image(read_bytes(path)).numpy()
     except Exception as error:
         if not type(error).__module__.startswith("tensorflow"):
             raise

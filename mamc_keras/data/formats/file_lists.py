@@ -72,28 +72,66 @@ def read_lists(source):
     splits = {}
     for split, file in source.items():
         rows = [(path, label, split) for path, label, _ in _rows(file)]
-        splits.update(_grouped(file, rows))
+        if not rows and split != "train" and file.suffix.lower() == ".csv":
+            splits[split] = {}  # Columns and no lines: a split on purpose.
+        else:
+            splits.update(_grouped(file, rows))
     return splits
+
+
+def read_groups(source):
+    """Reads which photos a CSV says belong together, in its column `group`.
+
+    Args:
+        source: what `read_lists` takes.
+
+    Returns:
+        dict of path, as `read_lists` gives it, to str, the group. Photos
+        without a group are not in it, nor are those of other lists.
+    """
+    groups = {}
+    for file in source.values() if isinstance(source, dict) else [source]:
+        if file.suffix.lower() != ".csv":
+            continue
+        reader = csv.DictReader(_text(file).splitlines())
+        names = _columns(reader)
+        if "group" not in names:
+            continue
+        path = next(names[n] for n in _PATH_COLUMNS if n in names)
+        rows = [
+            (row[path].strip(), (row[names["group"]] or "").strip())
+            for row in reader
+        ]
+        base = _base(file, rows[0][0]) if rows else None
+        groups |= {str(base / name): group for name, group in rows if group}
+    return groups
+
+
+def _columns(reader):
+    return {name.strip().lower(): name for name in reader.fieldnames or ()}
 
 
 def _rows(file):
     """Yields `(path, label, split)` as the list has them."""
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"The list is no UTF-8 text. Received: '{file}' ({error}). Save "
-            "it as UTF-8."
-        ) from error
-    lines = text.splitlines()
+    lines = _text(file).splitlines()
     if file.suffix.lower() == ".csv":
         return _csv_rows(file, lines)
     return _text_rows(file, lines)
 
 
+def _text(file):
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"The list is no UTF-8 text. Received: '{file}' ({error}). Save "
+            "it as UTF-8."
+        ) from error
+
+
 def _csv_rows(file, lines):
     reader = csv.DictReader(lines)
-    names = {name.strip().lower(): name for name in reader.fieldnames or ()}
+    names = _columns(reader)
     path = next((names[n] for n in _PATH_COLUMNS if n in names), None)
     label = next((names[n] for n in _LABEL_COLUMNS if n in names), None)
     if path is None or label is None:

@@ -1,0 +1,158 @@
+"""Commands on classifiers: train, evaluate, predict, explain, export.
+
+TensorFlow is imported by the commands themselves, so that help is quick.
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated
+from typing import Literal
+
+import tyro
+from rich.table import Table
+
+from mamc_keras.commands.console import Argument
+from mamc_keras.commands.console import console
+from mamc_keras.commands.console import written
+from mamc_keras.progress import bars
+from mamc_keras.recipe import Recipe
+
+
+def train_command(default):
+    def train(
+        data: Argument[str],
+        run_dir: Path | None = None,
+        recipe: Annotated[Recipe, tyro.conf.arg(name="")] = default,
+    ):
+        """Trains a classifier: one folder in, one run folder out.
+
+        Example: mamc train photos/ --run-dir runs/first --epochs 12
+
+        Args:
+            data: folder of class folders, tfds:NAME, or a recipe file.
+            run_dir: new folder for the run; runs/NAME-TIME by default.
+            recipe: every field of the recipe is an option.
+        """
+        from mamc_keras.training import train as run_recipe
+
+        if not data.endswith(".py"):
+            recipe = dataclasses.replace(recipe, source=data)
+        if not recipe.source:
+            raise ValueError(
+                f"The recipe names no data. Received: {data!r}. "
+                "Add --source FOLDER."
+            )
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        run_dir = run_dir or Path("runs") / f"{Path(data).stem}-{stamp}"
+        with bars(console) as progress:
+            run = run_recipe(recipe, run_dir, progress)
+        for name, value in run.metrics.items():
+            console.print(f"{name}: {value:.4g}")
+        written(*sorted(run.path.iterdir()))
+
+    return train
+
+
+def evaluate(
+    preset: Argument[Path],
+    source: Argument[str | None] = None,
+    split: Literal["test", "val", "train"] = "test",
+    out: Path | None = None,
+):
+    """Measures a trained classifier on one split.
+
+    Example: mamc evaluate runs/first
+
+    Args:
+        preset: run folder or preset folder.
+        source: folder of class folders; a run knows its own.
+        split: which part of the data.
+        out: folder for predictions and pictures; PRESET/../evaluation-SPLIT.
+    """
+    from mamc_keras.evaluation.evaluate import evaluate as run_evaluation
+
+    with bars(console) as progress:
+        summary, paths = run_evaluation(preset, source, split, out, progress)
+    table = Table("measure", "value", title=f"{preset}, {split}")
+    for name, value in summary.items():
+        table.add_row(name, f"{value:.4g}")
+    console.print(table)
+    written(*paths)
+
+
+def predict(model: Argument[Path], photos: Argument[list[Path]], top: int = 3):
+    """Names the most probable classes of photos.
+
+    Example: mamc predict runs/first/preset photo.jpg
+
+    Args:
+        model: run folder, preset folder or .tflite file.
+        photos: image files.
+        top: how many classes to name.
+    """
+    from mamc_keras.evaluation.evaluate import answer
+
+    for photo, answers in answer(model, photos, top):
+        line = ", ".join(f"{name} {share:.1%}" for name, share in answers)
+        console.print(f"{photo}: {line}", markup=False)
+
+
+def explain(
+    preset: Argument[Path],
+    photos: Argument[list[Path]],
+    out: Path = Path("attention.png"),
+):
+    """Draws where each attention branch looked.
+
+    Example: mamc explain runs/first photo.jpg --out attention.png
+
+    Args:
+        preset: run folder or preset folder.
+        photos: image files.
+        out: the PNG to write.
+    """
+    from mamc_keras.evaluation.evaluate import load_model
+    from mamc_keras.evaluation.evaluate import readable
+    from mamc_keras.evaluation.explain import explain as draw
+
+    photos = readable(photos)
+    for path, name, share in draw(load_model(preset), photos, out):
+        console.print(f"{path}: {name} {share:.1%}", markup=False)
+    written(out)
+
+
+def export(
+    preset: Argument[Path],
+    out: Path | None = None,
+    source: str | None = None,
+    int8: bool = True,
+):
+    """Writes a SavedModel and .tflite files, and compares them with Keras.
+
+    Example: mamc export runs/first
+
+    Args:
+        preset: run folder, or preset folder together with --source.
+        out: folder for the files; PRESET/../export by default.
+        source: photos for calibration and parity; a run knows its own.
+        int8: write the full int8 .tflite too (needs photos).
+    """
+    from mamc_keras.export.export import export as run_export
+
+    table = Table("file", "MB", "top-1", "Keras", "equal top-1", "max diff")
+    paths = []
+    for path, report in run_export(preset, out, source, int8):
+        paths.append(path)
+        if report:
+            table.add_row(
+                path.name,
+                f"{report['megabytes']:.2f}",
+                f"{report['accuracy_tflite']:.4f}",
+                f"{report['accuracy_keras']:.4f}",
+                f"{report['agreement']:.4f}",
+                f"{report['max_difference']:.2g}",
+            )
+    if table.row_count:
+        console.print(table)
+    written(*paths)
