@@ -42,18 +42,18 @@ def pipeline():
     found = [r for r in rows("results/pipeline.csv") if r["photos_per_second"]]
     rates = {}
     for r in found:
-        turn = rates.setdefault(r["kind"], {})
-        turn[r["turn"]] = float(r["photos_per_second"])
-    alone = rates["decode only"]
-    lines = [
-        [
-            kind,
-            f"{np.median(list(turns.values())):.0f}",
-            f"{np.median([rate / alone[t] for t, rate in turns.items()]):.2f}",
-        ]
-        for kind, turns in rates.items()
-    ]
-    return table(("policy", "photos/s", "of decode only"), lines)
+        turns = rates.setdefault(r["set"], {}).setdefault(r["kind"], {})
+        turns[r["turn"]] = float(r["photos_per_second"])
+    lines = []
+    for name, kinds in rates.items():
+        alone = kinds["decode only"]
+        for kind, turns in kinds.items():
+            ratios = [rate / alone[turn] for turn, rate in turns.items()]
+            rate = np.median(list(turns.values()))
+            lines.append(
+                [name, kind, f"{rate:.0f}", f"{np.median(ratios):.2f}"]
+            )
+    return table(("photos", "policy", "photos/s", "of decode only"), lines)
 
 
 def planted():

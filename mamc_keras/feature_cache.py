@@ -13,7 +13,7 @@ import numpy as np
 from mamc_keras.data.reading import file_of
 from mamc_keras.files import atomic_path
 
-FORMAT = 1  # Raised whenever the same key would mean other numbers.
+FORMAT = 2  # Raised whenever the same key would mean other numbers.
 
 
 def cache_folder():

@@ -10,6 +10,8 @@ from PIL import Image
 from PIL import ImageOps
 
 from mamc_keras.data.augment import POLICIES
+from mamc_keras.data.augment import choose_part
+from mamc_keras.data.augment import random_crop_and_flip
 from mamc_keras.data.n_pairs import NPairPlan
 from mamc_keras.data.pipeline import augment_image
 from mamc_keras.data.pipeline import decode_image
@@ -427,3 +429,24 @@ def test_says_what_is_wrong(photos):
     for place in [{"start_epoch": -1}, {"start_step": 4}, {"start_step": -1}]:
         with pytest.raises(ValueError, match="a step from 0 to 3. Received"):
             n_pair_dataset(photos, plan, SIZE, "none", **place)
+
+
+@pytest.mark.parametrize("scale", [1, 1.9, 2, 3, 4.5, 9])
+@pytest.mark.parametrize("value", [1, 6])
+def test_views_of_large_jpegs_are_near_the_exact_ones(scale, value):
+    """The decoder's own shrinking against cutting and an antialiased resize."""
+    size = (48, 40)
+    large = picture(int(75 * scale), int(95 * scale))
+    noise = np.random.default_rng(0).normal(0, 6, (*large.size[::-1], 1))
+    pixels = np.clip(np.asarray(large) + noise, 0, 255).astype("uint8")
+    contents = with_orientation(Image.fromarray(pixels), value)
+    for seed in range(6):
+        seeds = tf.random.split((seed, 0), 2)
+        view = random_crop_and_flip(contents, size, "light", (seed, 0))
+        box = choose_part(tf.shape(pixels), size, "light", seeds[0], value >= 5)
+        whole = tf.io.decode_jpeg(contents, dct_method="INTEGER_ACCURATE")
+        part = tf.slice(whole, [*box[:2], 0], [*box[2:], 3])
+        part = np.rot90(part, -1) if value == 6 else part
+        exact = tf.image.resize(part, size, antialias=True)
+        exact = tf.image.stateless_random_flip_left_right(exact, seeds[1])
+        assert np.abs(view - exact).mean() < 7  # of 255 grey levels

@@ -69,7 +69,8 @@ def augment_image(
     seed = tf.random.split(tf.convert_to_tensor(seed), 2)
     contents = read_contents(path)
     image = random_crop_and_flip(contents, image_size, policy, seed[0])
-    return shift_colours(image, policy, seed[1])
+    image = shift_colours(image, policy, seed[1])
+    return tf.saturate_cast(tf.round(image), tf.uint8)
 
 
 def n_pair_dataset(
