@@ -28,6 +28,7 @@ NAMES = {
     "osme_supcon": "OSME + supervised contrastive",
 }
 SHIPPED = "osme_mamc"
+BASELINE = "plain_softmax"
 RIVALS = ("plain_softmax", "label_smoothing", "npair_one_branch", "osme")
 
 
@@ -137,23 +138,24 @@ def differences():
 
 
 def costs():
-    """Weights and training time of each arm, against the plain softmax."""
-    groups = by_arm()
+    """Weights and time of a training step, against the plain softmax."""
+    groups = grouped(rows("results/step_time.csv"), "arm")
+    seconds = {
+        arm: {r["turn"]: float(r["seconds"]) for r in group}
+        for (arm,), group in groups.items()
+    }
     lines = []
     for arm, name in NAMES.items():
-        mine = {d: g for (d, a), g in groups.items() if a == arm}
-        ratios = [
-            np.median([float(r["seconds"]) for r in group])
-            / np.median([float(r["seconds"]) for r in groups[data, RIVALS[0]]])
-            for data, group in mine.items()
-            if (data, RIVALS[0]) in groups
-        ]
-        if ratios:
-            weights = np.mean([int(g[0]["weights"]) for g in mine.values()])
+        if arm in seconds:
+            ratios = [
+                value / seconds[BASELINE][turn]
+                for turn, value in seconds[arm].items()
+            ]
+            weights = int(groups[arm,][0]["weights"])
             lines.append(
                 [name, f"{weights / 1e6:.1f}", f"{np.median(ratios):.2f}"]
             )
-    return table(("arm", "weights, millions", "seconds, relative"), lines)
+    return table(("arm", "weights, millions", "step time, relative"), lines)
 
 
 def trials():
