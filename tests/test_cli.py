@@ -163,6 +163,7 @@ def test_typo_in_an_option_is_helped(photo_folder, capsys):
     assert "--epochs" in message
 
 
+@pytest.mark.slow
 def test_quickstart_runs(photo_folder, tmp_path):
     done = subprocess.run(
         [

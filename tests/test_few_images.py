@@ -54,6 +54,7 @@ def test_every_photo_comes_up_and_only_the_lone_one_is_its_own_partner(uneven):
     assert any("fewer than 2" in rule for rule in plan.rules)
 
 
+@pytest.mark.slow
 def test_uneven_classes_train_and_are_measured(uneven, tmp_path):
     """The weights reach both losses, the adjustment the cross-entropy."""
     base = Recipe(

@@ -151,8 +151,13 @@ def augment_batch(dataset, seed):
         # they follow the seed of the graph that they are traced into.
         tf.compat.v1.set_random_seed(seeds[2])
         shape = images.shape
-        images = tf.cast(images, tf.float32)
-        images = cut_out(augment(images, training=True), training=True)
+        # keras-cv takes the images of a batch in parallel, and which of them
+        # draws first is then left to chance; here they come one by one.
+        images = tf.map_fn(
+            lambda image: cut_out(augment(image, training=True), training=True),
+            tf.cast(images, tf.float32),
+            parallel_iterations=1,
+        )
         images = tf.saturate_cast(tf.round(images), tf.uint8)
         return tf.ensure_shape(images, shape), labels
 
