@@ -194,7 +194,7 @@ def feature_batches(features, labels, plan, seed, epochs):
 
     def batches():
         for epoch in range(epochs):
-            for index in plan.batches(epoch):
+            for index in plan.iter_batches(epoch):
                 view = (start[index] + epoch) % views
                 yield features[index, view], labels[index]
 

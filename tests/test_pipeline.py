@@ -347,6 +347,17 @@ def test_a_resumed_stream_is_the_same_to_the_bit(photos, policy):
         assert_same_batches(take(resumed, 3), whole[first : first + 3])
 
 
+@pytest.mark.parametrize("part", [1, 2, 3])
+def test_planning_in_parts_changes_no_batch(photos, part, monkeypatch):
+    plan = NPairPlan(photos.labels, 3, 2)
+    steps = plan.steps_per_epoch
+    whole = take(n_pair_dataset(photos, plan, SIZE, "light"), 2 * steps)
+    monkeypatch.setattr("mamc_keras.data.pipeline._PART", part)
+    assert steps > part
+    parts = n_pair_dataset(photos, plan, SIZE, "light", start_step=1)
+    assert_same_batches(take(parts, 2 * steps - 1), whole[1:])
+
+
 def test_views_differ_between_epochs_and_seeds(photos):
     plan = NPairPlan(photos.labels, 4, 2)
     steps = plan.steps_per_epoch

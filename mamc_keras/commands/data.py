@@ -3,6 +3,7 @@
 TensorFlow is imported by the commands themselves, so that help is quick.
 """
 
+from functools import partial
 from pathlib import Path
 
 from rich.table import Table
@@ -46,10 +47,10 @@ def check(
     with bars(console) as progress:
         splits = open_source(source)
         if is_shard_folder(source):
-            verify_shards(source, lambda *done: progress("checksums", *done))
+            verify_shards(source, partial(progress, "checksums"))
         report = check_source(
             splits,
-            progress=lambda done, total: progress("check", done, total),
+            progress=partial(progress, "check"),
             source=source,
             exclude=exclude,
         )
@@ -59,7 +60,7 @@ def check(
             report = check_labels(
                 report,
                 source,
-                lambda done, total: progress("labels", done, total),
+                partial(progress, "labels"),
             )
     for line in report.lines():
         console.print(line, markup=False)
@@ -107,7 +108,7 @@ def shard(
         else:
             report = check_source(
                 splits,
-                lambda done, total: progress("check", done, total),
+                partial(progress, "check"),
                 source,
                 exclude,
             )
@@ -117,7 +118,7 @@ def shard(
             out,
             images_per_shard,
             seed,
-            lambda done, total: progress("write", done, total),
+            partial(progress, "write"),
         )
     for line in lines:
         console.print(line, markup=False)
@@ -163,7 +164,7 @@ def split(
             seed,
             group_by,
             again,
-            lambda done, total: progress("look", done, total),
+            partial(progress, "look"),
         )
     table = Table("split", "photos", "classes")
     for name, photos in report.photos.items():

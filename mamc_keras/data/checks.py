@@ -1,8 +1,6 @@
 """What is wrong with a data set, said before training starts."""
 
-import concurrent.futures
 import dataclasses
-import os
 
 from mamc_keras.data.checking.bad_files import leave_out
 from mamc_keras.data.checking.class_findings import absent_classes
@@ -16,6 +14,7 @@ from mamc_keras.data.checking.findings import Problem
 from mamc_keras.data.checking.inspection import inspect_file
 from mamc_keras.data.checking.reports import CheckReport
 from mamc_keras.data.checking.reports import SourceReport
+from mamc_keras.data.threads import map_files
 
 __all__ = [
     "KINDS",
@@ -25,7 +24,6 @@ __all__ = [
     "check_images",
     "check_source",
 ]
-BLOCK = 512  # files handed to the threads at once
 
 
 def check_images(images, progress=None):
@@ -89,20 +87,14 @@ def check_source(splits, progress=None, source=None, exclude=""):
 def _check(images, progress, done, total):
     """Returns the report, digests and fingerprints; `None` for bad files."""
     problems, digests, looks, good = [], [], [], []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        # Block by block, or a million files would all be queued at once and
-        # an interrupt would wait for them.
-        for start in range(0, len(images), BLOCK):
-            block = images.paths[start : start + BLOCK]
-            for found, digest, look in pool.map(inspect_file, block):
-                problems += found
-                usable = not any(problem.left_out for problem in found)
-                if usable:
-                    good.append(len(digests))
-                digests.append(digest if usable else None)
-                looks.append(look)
-                if progress:
-                    progress(done + len(digests), total)
+    step = progress and (lambda count, _: progress(done + count, total))
+    for found, digest, look in map_files(inspect_file, images.paths, step):
+        problems += found
+        usable = not any(problem.left_out for problem in found)
+        if usable:
+            good.append(len(digests))
+        digests.append(digest if usable else None)
+        looks.append(look)
     problems += copies_within(images, digests)
     report = CheckReport(tuple(problems), images.take(good), len(images))
     return report, digests, looks

@@ -92,14 +92,26 @@ def turn_upright(image, value):
         turned = tf.cond(
             value >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image
         )
-        # As stored: rows from the bottom in 3, 4, 7, 8 and columns from the
-        # right in 2, 3, 6, 7, after rows and columns were exchanged.
-        rows = tf.reduce_any(value == tf.constant([3, 4, 7, 8]))
-        columns = tf.reduce_any(value == tf.constant([2, 3, 6, 7]))
+        rows, columns = stored_backwards(value)
         turned = tf.cond(rows, lambda: turned[::-1], lambda: turned)
         return tf.cond(columns, lambda: turned[:, ::-1], lambda: turned)
 
     return tf.cond(value == 1, lambda: image, turn)
+
+
+def stored_backwards(value):
+    """Tells what an orientation has turned round.
+
+    Args:
+        value: int32 scalar, 1 to 8.
+
+    Returns:
+        Two bool scalars: whether rows are stored from the bottom, and columns
+        from the right, after rows and columns were exchanged (from 5 on).
+    """
+    rows = tf.reduce_any(value == tf.constant([3, 4, 7, 8]))
+    columns = tf.reduce_any(value == tf.constant([2, 3, 6, 7]))
+    return rows, columns
 
 
 def resize_image(image, image_size, crop_to_aspect_ratio):

@@ -21,6 +21,8 @@ from mamc_keras.data.reading import read_contents
 # A rule for the whole package: photos of another shape than the model's
 # input lose their edges and are not squashed.
 CROP_TO_ASPECT_RATIO = True
+# Batches planned at a time: the first one need not wait for a long epoch.
+_PART = 256
 
 
 def load_image(path, image_size, crop_to_aspect_ratio=CROP_TO_ASPECT_RATIO):
@@ -121,18 +123,20 @@ def n_pair_dataset(
     paths, labels = _path_tensor(images), tf.constant(images.labels)
 
     def plan_epoch(epoch):
+        first = tf.where(epoch == start_epoch, start_step, 0)
+        parts = tf.data.Dataset.range(tf.cast(first, tf.int64), steps, _PART)
+        return parts.flat_map(lambda step: plan_part(epoch, step))
+
+    def plan_part(epoch, step):
+        stop = tf.minimum(step + _PART, steps)
         indices = tf.numpy_function(
-            plan.batches, [epoch], tf.int64, stateful=False
+            plan.batches, [epoch, step, stop], tf.int64, stateful=False
         )
-        indices = tf.ensure_shape(indices, (steps, batch_size))
+        indices = tf.reshape(indices, (-1,))
         # The number of a place in the endless stream seeds its view.
-        places = tf.range(steps * batch_size, dtype=tf.int64)
-        places += epoch * steps * batch_size
-        dataset = tf.data.Dataset.from_tensor_slices(
-            (tf.reshape(indices, (-1,)), places)
-        )
-        first = tf.where(epoch == start_epoch, start_step * batch_size, 0)
-        return dataset.skip(tf.cast(first, tf.int64))
+        places = tf.range(tf.size(indices, tf.int64), dtype=tf.int64)
+        places += (epoch * steps + step) * batch_size
+        return tf.data.Dataset.from_tensor_slices((indices, places))
 
     def load(index, place):
         image = augment_image(

@@ -7,6 +7,7 @@ from mamc_keras.data.augment import choose_part
 from mamc_keras.data.augment import split_view_seed
 from mamc_keras.data.decode import decode_other
 from mamc_keras.data.decode import orientation
+from mamc_keras.data.decode import stored_backwards
 
 
 def augment_boxes(contents, boxes, image_size, policy, seed):
@@ -66,8 +67,7 @@ def _upright(part, stored, value):
     top, left = _exchange(if_turned, top, left)
     height, width = _exchange(if_turned, height, width)
     rows, columns = _exchange(if_turned, rows, columns)
-    from_bottom = tf.reduce_any(value == tf.constant([3, 4, 7, 8]))
-    from_right = tf.reduce_any(value == tf.constant([2, 3, 6, 7]))
+    from_bottom, from_right = stored_backwards(value)
     top = tf.where(from_bottom, rows - top - height, top)
     left = tf.where(from_right, columns - left - width, left)
     return top, left, height, width

@@ -2,6 +2,10 @@
 
 from collections import defaultdict
 
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
 from mamc_keras.data.checking.findings import Problem
 from mamc_keras.data.checking.findings import listed
 from mamc_keras.data.checking.near_duplicates import near_pairs
@@ -10,6 +14,26 @@ from mamc_keras.data.checking.near_duplicates import near_pairs
 # sets of free photos hold 0.2 % of such files.
 ALIKE_SHARE = 0.05
 _NEAR_KINDS = ("near leak", "near conflict", "near duplicate")  # worst first
+
+
+def most_alike(num_photos):
+    """How many photos may look like another one before it means nothing."""
+    return max(10, int(ALIKE_SHARE * num_photos))
+
+
+def connected(pairs, num):
+    """Numbers what hangs together by any chain of pairs.
+
+    Args:
+        pairs: int array `(num_pairs, 2 or more)`: two indices in each row.
+        num: int. How many things there are.
+
+    Returns:
+        int array `(num,)`: the number of the group of each.
+    """
+    links = (np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1]))
+    graph = coo_array(links, shape=(num, num))
+    return connected_components(graph, directed=False)[1].astype(np.int64)
 
 
 def copies_within(images, digests):
@@ -94,7 +118,7 @@ def look_alikes(splits, digests, fingerprints):
                 prints.setdefault(digest, looks)
                 places[digest].setdefault((name, label), path)
     places = list(places.values())
-    most = max(10, int(ALIKE_SHARE * len(places)))
+    most = most_alike(len(places))
     pairs = near_pairs(list(prints.values()), most_files=most)
     found = {int(i) for pair in pairs for i in pair[:2]}
     if len(found) > most:

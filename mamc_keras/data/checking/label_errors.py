@@ -9,9 +9,8 @@ arXiv:1911.00068. It is a guess: a person has to look.
 import dataclasses
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from mamc_keras.data.checking.copies import connected
 from mamc_keras.data.checking.findings import Problem
 from mamc_keras.data.checking.out_of_fold import guess_out_of_fold
 from mamc_keras.data.sources import open_source
@@ -136,7 +135,4 @@ def _copies(paths, problems):
         for p in problems
         if p.path in place and p.twin in place
     ]
-    ones, others = np.array(pairs, np.int64).reshape(-1, 2).T
-    size = len(paths)
-    graph = coo_array((np.ones(len(pairs)), (ones, others)), (size, size))
-    return connected_components(graph, directed=False)[1]
+    return connected(np.array(pairs, np.int64).reshape(-1, 2), len(paths))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mamc_keras.data.checking.findings import listed
 from mamc_keras.data.reading import record_path
 
 FORMAT = "mamc_keras shards"
@@ -121,8 +122,7 @@ def verify_shards(root, progress=None):
             if progress:
                 progress(done, len(shards))
     if damaged:
-        more = f" and {len(damaged) - 3} more" * (len(damaged) > 3)
-        files = ", ".join(damaged[:3]) + more
+        files = listed(damaged)
         raise _damaged(root / damaged[0], f"another checksum: {files}")
 
 

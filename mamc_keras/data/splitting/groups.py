@@ -6,24 +6,21 @@ of these reasons, or because a person says so, and everything that hangs
 together is a group.
 """
 
-import concurrent.futures
 import dataclasses
-import os
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from mamc_keras.data.checking.copies import connected
 from mamc_keras.data.checking.inspection import inspect_file
 from mamc_keras.data.checking.near_duplicates import near_pairs
 from mamc_keras.data.splitting.bursts import burst_pairs
 from mamc_keras.data.splitting.bursts import taken_at
+from mamc_keras.data.threads import map_files
 
 # Photos of one fixed set-up all look alike, and a camera on a tripod never
 # pauses: such a chain says nothing about what is the same thing.
 CHAIN_SHARE = 1 / 3  # of a class
 CHAIN_PHOTOS = 10  # so many may belong together in any class
-BLOCK = 512  # files handed to the threads at once
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -63,7 +60,7 @@ def find_groups(images, given=None, progress=None):
     Returns:
         `PhotoGroups`.
     """
-    seen = _look_at_all(images.paths, progress)
+    seen = list(map_files(_look_at, images.paths, progress))
     usable = np.array([digest is not None for digest, _, _ in seen], bool)
     digests = [digest for digest, _, _ in seen]
     looks = [look for _, look, _ in seen]
@@ -95,7 +92,7 @@ def find_groups(images, given=None, progress=None):
         )
     pairs = np.concatenate(list(links.values()))
     return PhotoGroups(
-        _connected(pairs, len(images)),
+        connected(pairs, len(images)),
         usable,
         {name: _count(found, len(images)) for name, found in links.items()},
         (*cut_looks, *cut_bursts),
@@ -117,7 +114,7 @@ def cut_chains(pairs, images, what):
     # Level by level, so that the order of the images decides nothing.
     for level in range(int(pairs[:, 2].max(initial=-1)), -1, -1):
         pairs = pairs[pairs[:, 2] <= level]
-        groups = _connected(pairs, len(images))
+        groups = connected(pairs, len(images))
         large = _too_large(groups, images)
         if not sentences:
             sentences = [
@@ -152,17 +149,6 @@ def _too_large(groups, images):
     return large
 
 
-def _look_at_all(paths, progress):
-    seen = []
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(paths), BLOCK):
-            for found in pool.map(_look_at, paths[start : start + BLOCK]):
-                seen.append(found)
-                if progress:
-                    progress(len(seen), len(paths))
-    return seen
-
-
 def _look_at(path):
     """Returns digest, fingerprint and stamp; no digest if unusable."""
     problems, digest, looks = inspect_file(path)
@@ -180,13 +166,7 @@ def _same(values):
     return np.array(pairs, np.int64).reshape(-1, 3)
 
 
-def _connected(pairs, num):
-    links = (np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1]))
-    graph = coo_array(links, shape=(num, num))
-    return connected_components(graph, directed=False)[1].astype(np.int64)
-
-
 def _count(pairs, num):
-    sizes = np.bincount(_connected(pairs, num))
+    sizes = np.bincount(connected(pairs, num))
     sizes = sizes[sizes > 1]
     return len(sizes), int(sizes.sum())

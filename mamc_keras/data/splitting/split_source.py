@@ -7,7 +7,7 @@ import numpy as np
 
 from mamc_keras import __version__
 from mamc_keras.data.checking.bad_files import leave_out
-from mamc_keras.data.checking.copies import ALIKE_SHARE
+from mamc_keras.data.checking.copies import most_alike
 from mamc_keras.data.checking.findings import listed
 from mamc_keras.data.reading import name_of
 from mamc_keras.data.sources import ImageSet
@@ -191,7 +191,7 @@ def _notes(images, classes, wanted, unusable):
 
 def _alike(reasons, num_images, given):
     photos = reasons["look the same"][1]
-    if not given and photos > max(10, ALIKE_SHARE * num_images):
+    if not given and photos > most_alike(num_images):
         yield (
             f"{photos} of {num_images} photos look like another one. Where "
             "everything looks alike, looks do not tell scenes apart: name "
