@@ -13,6 +13,7 @@ from mamc_keras.commands import model
 from mamc_keras.commands.console import console
 from mamc_keras.recipe import Recipe
 from mamc_keras.recipe import load_recipe
+from mamc_keras.stopping import Interrupted
 
 
 def _default_recipe(arguments):
@@ -73,6 +74,9 @@ def main(arguments=None):
         )
         if code:
             sys.exit(code)
+    except Interrupted as stop:
+        console.print(str(stop), markup=False, highlight=False)
+        sys.exit(128 + stop.signum)
     except (ValueError, OSError, ImportError) as error:
         _fail(error)
     except KeyboardInterrupt:

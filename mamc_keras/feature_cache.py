@@ -176,7 +176,9 @@ def _bytes(folder):
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
 
 
-def feature_batches(features, labels, plan, seed, epochs):
+def feature_batches(
+    features, labels, plan, seed, epochs, start_epoch=0, start_step=0
+):
     """N-pair batches of cached features, another view in every epoch.
 
     Args:
@@ -184,7 +186,9 @@ def feature_batches(features, labels, plan, seed, epochs):
         labels: integer array `(n,)`.
         plan: `NPairPlan` over `labels`.
         seed: int.
-        epochs: int. Epochs that the dataset lasts.
+        epochs: int. The epoch that the dataset ends before.
+        start_epoch: int. Epoch to start with.
+        start_step: int. Batches of that epoch that were done already.
 
     Returns:
         `tf.data.Dataset` of `(float32 (B, h, w, channels), int64 (B,))`.
@@ -193,12 +197,13 @@ def feature_batches(features, labels, plan, seed, epochs):
     start = np.random.default_rng(seed).integers(views, size=len(labels))
 
     def batches():
-        for epoch in range(epochs):
-            for index in plan.iter_batches(epoch):
+        for epoch in range(start_epoch, epochs):
+            first = start_step if epoch == start_epoch else 0
+            for index in plan.iter_batches(epoch, first):
                 view = (start[index] + epoch) % views
                 yield features[index, view], labels[index]
 
-    count = epochs * plan.steps_per_epoch
+    count = (epochs - start_epoch) * plan.steps_per_epoch - start_step
     return _dataset(batches, features, plan.batch_size, count)
 
 

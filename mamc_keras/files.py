@@ -35,6 +35,23 @@ def atomic_path(path):
         shutil.rmtree(holder, ignore_errors=True)
 
 
+def recover(path):
+    """Tidies up after a process that was killed while it wrote `path`.
+
+    A folder cannot be replaced in one step; when the old one had been moved
+    away already, it is moved back.
+
+    Args:
+        path: str or Path that `atomic_path` may have been writing.
+    """
+    path = Path(path)
+    for holder in path.parent.glob(f".{path.name}.????????"):
+        old = holder / ".old"
+        if old.exists() and not path.exists():
+            os.replace(old, path)
+        shutil.rmtree(holder, ignore_errors=True)
+
+
 def write_text(path, text):
     """Writes `text` to `path` in one step.
 

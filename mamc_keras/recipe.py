@@ -95,11 +95,19 @@ class Recipe:
 
     dtype: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Precision of the computation; weights stay float32."""
+    checkpoint_steps: int = 500
+    """Steps between checkpoints, which `--resume` goes on from; there is one
+    after every epoch too."""
     seed: int = 0
     """Seed of splits, batches, augmentation and new weights."""
 
     def __post_init__(self):
-        for name in ("cached_views", "epochs", "classes_per_batch"):
+        for name in (
+            "cached_views",
+            "epochs",
+            "classes_per_batch",
+            "checkpoint_steps",
+        ):
             value = getattr(self, name)
             if value < 1:
                 raise ValueError(

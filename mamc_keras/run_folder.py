@@ -1,9 +1,12 @@
 """What a run leaves behind: one folder that explains itself."""
 
+import csv
+import dataclasses
 import importlib.metadata
 import json
 import os
 import platform
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from mamc_keras.files import write_json
 from mamc_keras.files import write_text
 
 PACKAGES = ("keras", "tensorflow", "keras-hub", "keras-cv", "numpy")
+# How a run is carried out, not what it computes.
+MAY_CHANGE = ("checkpoint_steps", "cache_gb")
 
 
 def new_path(run_dir):
@@ -28,12 +33,82 @@ def new_path(run_dir):
         ValueError: when something is there already.
     """
     path = Path(run_dir)
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+    # A hidden folder is what a killed process was just writing.
+    if path.is_file() or any(path.glob("[!.]*")):
         raise ValueError(
             f"A run is never written over another. Received: {str(path)!r}, "
             "which exists. Choose another --run-dir or remove it."
         )
     return path
+
+
+def is_begun(run_dir):
+    """Says whether a folder holds a run, finished or not.
+
+    Args:
+        run_dir: str or Path.
+
+    Returns:
+        bool.
+    """
+    return (Path(run_dir) / "recipe.json").is_file()
+
+
+def is_finished(path):
+    """Says whether all of a run has been written.
+
+    Args:
+        path: `Path` of the run folder.
+
+    Returns:
+        bool.
+    """
+    return (path / "metrics.json").is_file()
+
+
+def check_same(path, recipe):
+    """Makes sure that a run goes on as it began.
+
+    Args:
+        path: `Path` of the run folder.
+        recipe: `Recipe`, with absolute paths.
+
+    Raises:
+        ValueError: when a field differs from the stored recipe's.
+    """
+    before = dataclasses.asdict(read_recipe(path))
+    now = dataclasses.asdict(recipe)
+    differ = [
+        f"{name}={now[name]!r} instead of {before[name]!r}"
+        for name in now
+        if now[name] != before[name] and name not in MAY_CHANGE
+    ]
+    if differ:
+        raise ValueError(
+            "A run goes on with the recipe that it began with. Received: "
+            f"{'; '.join(differ)}. Leave the options as they were, or start "
+            "a new run in another folder."
+        )
+
+
+def results(path):
+    """Reads what a finished run measured.
+
+    Args:
+        path: `Path` of the run folder.
+
+    Returns:
+        `(history, metrics)`: dict of lists, one value an epoch, and dict.
+    """
+    with open(path / "history.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    history = {
+        name: [float(row[name]) for row in rows]
+        for name in (rows[0] if rows else ())
+        if name != "epoch"
+    }
+    text = (path / "metrics.json").read_text(encoding="utf-8")
+    return history, json.loads(text)
 
 
 def start(path, recipe, notes):
@@ -63,7 +138,6 @@ def finish(path, model, splits, history, metrics):
     from mamc_keras.evaluation.explain import explain
     from mamc_keras.evaluation.predictions import predict_images
 
-    write_json(path / "metrics.json", metrics)
     plots.learning_curves(path / "learning_curves.png", history)
     shown = splits["val"] if len(splits["val"]) else splits["train"]
     index = np.linspace(0, len(shown) - 1, min(8, len(shown))).astype(int)
@@ -72,6 +146,9 @@ def finish(path, model, splits, history, metrics):
     if len(splits["val"]):
         predictions = predict_images(model, splits["val"])
         plots.confusion_figure(path / "confusion.png", predictions)
+    # The last one, because it says that the run is finished.
+    write_json(path / "metrics.json", metrics)
+    shutil.rmtree(path / "checkpoints", ignore_errors=True)
 
 
 def environment():

@@ -12,7 +12,6 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mamc_keras import training
 from mamc_keras.cli import main
 from mamc_keras.data.checking.bad_files import leave_out
 from mamc_keras.data.formats.shard_reader import verify_shards
@@ -28,6 +27,7 @@ from mamc_keras.data.reading import record_path
 from mamc_keras.data.sources import ImageSet
 from mamc_keras.data.sources import open_source
 from mamc_keras.feature_cache import cached_features
+from mamc_keras.training import build
 
 SIZE = (24, 32)
 SPLITS = ("train", "val", "test")
@@ -472,7 +472,7 @@ def test_train_evaluate_and_explain_on_shards(
     photo_folder, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(
-        training, "load_backbone", lambda *_: (small.encoder(32), None)
+        build, "load_backbone", lambda *_: (small.encoder(32), None)
     )
     out, run = tmp_path / "shards", tmp_path / "run"
     main(["shard", str(photo_folder), str(out), "--skip-check"])

@@ -9,11 +9,11 @@ import pytest
 from mamc_keras import MAMCImageClassifier
 from mamc_keras import Recipe
 from mamc_keras import train
-from mamc_keras.callbacks import BestPreset
 from mamc_keras.data.pipeline import load_image
 from mamc_keras.models.encoder import batch_norms
 from mamc_keras.training import build_model
 from mamc_keras.training import compile_model
+from mamc_keras.training.best_preset import BestPreset
 
 SMALL = Recipe(image_size=(64, 64), embedding_dim=16, epochs=2)
 
@@ -156,6 +156,7 @@ class Classifier:
 
     def save_to_preset(self, path):
         self.saved.append(path)
+        path.mkdir()
 
 
 @pytest.mark.parametrize(
@@ -167,10 +168,9 @@ class Classifier:
         ([None, None, None], 1),
     ],
 )
-def test_best_preset_rule(logs, saved):
+def test_best_preset_rule(logs, saved, tmp_path):
     model = Classifier()
-    best = BestPreset(model, model, "preset")
-    best.set_params({"epochs": len(logs)})
+    best = BestPreset(model, model, tmp_path / "preset", len(logs))
     for epoch, values in enumerate(logs):
         entry = {"loss": 1.0}
         if values:
@@ -178,3 +178,5 @@ def test_best_preset_rule(logs, saved):
         best.on_epoch_end(epoch, entry)
     assert len(model.saved) == saved
     assert best.metrics["epoch"] == 3
+    again = BestPreset(model, model, tmp_path / "preset", len(logs))
+    assert again.metrics == best.metrics

@@ -12,6 +12,7 @@ from typing import Literal
 import tyro
 from rich.table import Table
 
+from mamc_keras import run_folder
 from mamc_keras.commands.console import Argument
 from mamc_keras.commands.console import console
 from mamc_keras.commands.console import written
@@ -23,6 +24,7 @@ def train_command(default):
     def train(
         data: Argument[str],
         run_dir: Path | None = None,
+        resume: bool = False,
         recipe: Annotated[Recipe, tyro.conf.arg(name="")] = default,
     ):
         """Trains a classifier: one folder in, one run folder out.
@@ -30,13 +32,29 @@ def train_command(default):
         Example: mamc train photos/ --run-dir runs/first --epochs 12
 
         Args:
-            data: folder of class folders, tfds:NAME, or a recipe file.
+            data: folder of class folders, tfds:NAME, or a recipe file; with
+                --resume also the run folder itself.
             run_dir: new folder for the run; runs/NAME-TIME by default.
+            resume: go on with the run in --run-dir, if there is one, from its
+                last checkpoint.
             recipe: every field of the recipe is an option.
         """
         from mamc_keras.training import train as run_recipe
 
-        if not data.endswith(".py"):
+        if resume and run_folder.is_begun(data):
+            if recipe != default or run_dir:
+                raise ValueError(
+                    "A run goes on with the recipe that it began with. "
+                    f"Received: other options beside the run {data!r}. "
+                    "Give the run and --resume only."
+                )
+            run_dir, recipe = Path(data), run_folder.read_recipe(data)
+        elif resume and run_dir is None:
+            raise ValueError(
+                "Which run is to go on? Received: --resume without a run. "
+                "Give its folder: mamc train runs/first --resume."
+            )
+        elif not data.endswith(".py"):
             recipe = dataclasses.replace(recipe, source=data)
         if not recipe.source:
             raise ValueError(
@@ -46,7 +64,7 @@ def train_command(default):
         stamp = time.strftime("%Y%m%d-%H%M%S")
         run_dir = run_dir or Path("runs") / f"{Path(data).stem}-{stamp}"
         with bars(console) as progress:
-            run = run_recipe(recipe, run_dir, progress)
+            run = run_recipe(recipe, run_dir, progress, resume=resume)
         for name, value in run.metrics.items():
             console.print(f"{name}: {value:.4g}")
         written(*sorted(run.path.iterdir()))
