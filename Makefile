@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: install demo test test-slow lint format clean
+.PHONY: install demo test test-slow check-gpu lint format clean
 
 install: .venv/installed
 
@@ -21,6 +21,11 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -m slow
+
+# On a machine with NVIDIA GPUs; CUDA comes from PyPI, only the driver is needed.
+check-gpu: install
+	$(BIN)/pip install --quiet --editable '.[gpu]'
+	$(BIN)/python benchmarks/check_gpu.py
 
 lint: install
 	$(BIN)/ruff check .

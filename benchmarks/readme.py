@@ -19,11 +19,15 @@ from markdown import grouped
 from markdown import rows
 from markdown import spread
 from markdown import table
+from scaling_tables import communication
+from scaling_tables import large_batches
+from scaling_tables import scaling
 
 PAGES = [
     HERE.parent / "README.md",
     HERE.parent / "docs/data.md",
     HERE.parent / "docs/reproduction.md",
+    HERE.parent / "docs/scaling.md",
 ]
 DEMO = HERE / "demo_results.json"
 NAMES = {
@@ -141,6 +145,9 @@ TABLES = {
     "differences": differences,
     "costs": costs,
     "trials": trials,
+    "communication": communication,
+    "scaling": scaling,
+    "large_batches": large_batches,
 }
 
 

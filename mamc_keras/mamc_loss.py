@@ -10,8 +10,12 @@ from keras import ops
 from mamc_keras.mamc_arguments import check_conventions
 from mamc_keras.mamc_arguments import one_per_image
 from mamc_keras.mamc_arguments import small_labels
+from mamc_keras.row_blocks import in_blocks
 
-MATRIX_BYTES = 2**26  # a larger similarity matrix is built in row blocks
+# A larger similarity matrix is built in row blocks. Training needs about 16
+# times this, for the masks and the steps of the three terms.
+MATRIX_BYTES = 2**26
+TERMS = ("sasc", "sadc", "dasc")
 SHORTEST = 1e-6  # an embedding below this in every coordinate has no direction
 
 
@@ -272,44 +276,39 @@ def _terms_by_image(
         own = ops.take(embeddings, rows, axis=0)
         similarity = ops.matmul(own, ops.transpose(embeddings)) / temperature
         sets = pair_sets(classes, images, attentions, rows)
-        values = {}
-        for name, pair in sets.items():
-            pair = [mask & is_present for mask in pair]
+        values = []
+        for name in TERMS:
+            pair = [mask & is_present for mask in sets[name]]
             value = npair_term(similarity, *pair, positives == "mean")
             value = ops.reshape(value, (-1, num_attentions))
             weight = ops.take(weights, anchors, axis=0)[:, None]
-            values[name] = ops.sum(value * weight, axis=1)
-        return values
+            values.append(ops.sum(value * weight, axis=1))
+        return ops.stack(values, axis=1)
 
     if anchors is None:
         anchors = ops.arange(batch_size, dtype="int32")
     anchors = ops.cast(anchors, "int32")
-    return _in_blocks(terms, embeddings, anchors, num_attentions)
+    values = _in_blocks(terms, embeddings, anchors, num_attentions)
+    return dict(zip(TERMS, ops.unstack(values, 3, axis=1), strict=True))
 
 
 def _in_blocks(terms, embeddings, anchors, num_attentions):
-    """Takes the anchors in turn when their matrix would be too large.
-
-    Same value and gradient. An unknown batch size is never split.
-    """
-    num_anchors, num_columns = anchors.shape[0], embeddings.shape[0]
-    if num_anchors is None or num_columns is None:
-        return terms(embeddings, anchors)
+    """Takes the anchors in turn when their matrix would be too large."""
+    num_anchors, num_columns = ops.shape(anchors)[0], ops.shape(embeddings)[0]
+    known = isinstance(num_anchors, int) and isinstance(num_columns, int)
+    larger = max if known else ops.maximum
     row_bytes = 4 * num_attentions * num_columns
-    size = max(1, MATRIX_BYTES // max(1, row_bytes))
-    if size >= num_anchors:
+    size = larger(1, MATRIX_BYTES // larger(1, row_bytes))
+    if known and size >= num_anchors:
         return terms(embeddings, anchors)
 
-    def block_terms(block):
-        # The gradient computes a block again instead of keeping it.
-        return keras.remat(lambda x: terms(x, block))(embeddings)
-
-    blocks = ops.pad(anchors, (0, -num_anchors % size))
-    values = ops.map(block_terms, ops.reshape(blocks, (-1, size)))
-    return {
-        name: ops.reshape(value, (-1,))[:num_anchors]
-        for name, value in values.items()
-    }
+    # Even blocks: one that is mostly padding would cost as much as a full one.
+    num_blocks = larger(1, -(-num_anchors // size))
+    size = -(-num_anchors // num_blocks)
+    padded = ops.pad(anchors, (0, num_blocks * size - num_anchors))
+    blocks = ops.reshape(padded, (num_blocks, size))
+    values = in_blocks(terms, embeddings, blocks)
+    return ops.reshape(values, (-1, 3))[:num_anchors]
 
 
 def _unit_length(x):

@@ -95,6 +95,12 @@ class Recipe:
 
     dtype: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Precision of the computation; weights stay float32."""
+    devices: int = 1
+    """GPUs of this machine to train on, with the result of one; without a
+    GPU, parts of the CPU."""
+    deterministic: bool = False
+    """Slower operations that give the same bits in every run on a GPU; on
+    CPUs they do anyway. For the whole process."""
     checkpoint_steps: int = 500
     """Steps between checkpoints, which `--resume` goes on from; there is one
     after every epoch too."""
@@ -107,6 +113,7 @@ class Recipe:
             "epochs",
             "classes_per_batch",
             "checkpoint_steps",
+            "devices",
         ):
             value = getattr(self, name)
             if value < 1:

@@ -17,7 +17,7 @@ from mamc_keras.files import write_text
 
 PACKAGES = ("keras", "tensorflow", "keras-hub", "keras-cv", "numpy")
 # How a run is carried out, not what it computes.
-MAY_CHANGE = ("checkpoint_steps", "cache_gb")
+MAY_CHANGE = ("checkpoint_steps", "cache_gb", "devices")
 
 
 def new_path(run_dir):

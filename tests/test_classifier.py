@@ -342,11 +342,6 @@ def run_script(name, *arguments, **environment):
     return done.stdout
 
 
-def test_two_replicas_equal_one():
-    # In a process of its own: devices are split before anything runs.
-    assert "replicas agree" in run_script("replicas.py")
-
-
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_other_backends_train_through_compute_loss(backend):
     pytest.importorskip(

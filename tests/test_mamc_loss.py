@@ -279,33 +279,106 @@ def test_order_of_images_does_not_matter():
         np.testing.assert_allclose(second[name][1], np.array(gradient)[order])
 
 
+def blocks_of(monkeypatch, num_images, row_bytes):
+    """Lets the matrix hold so many images, and counts blocks as they run."""
+    monkeypatch.setattr(mamc_loss, "MATRIX_BYTES", row_bytes * num_images)
+    shapes, split = [], mamc_loss.in_blocks
+
+    def counted(function, embeddings, blocks):
+        shapes.append(tf.shape(blocks))
+        return split(function, embeddings, blocks)
+
+    monkeypatch.setattr(mamc_loss, "in_blocks", counted)
+    return shapes
+
+
 @pytest.mark.parametrize("mode", ["eager", "graph", "xla"])
-@pytest.mark.parametrize("num_images", [1, 4])
+@pytest.mark.parametrize("num_images", [1, 2, 4])
 def test_blocks_of_the_matrix_change_nothing(monkeypatch, num_images, mode):
     labels, embeddings = LABELS["shuffled"], tf.constant(make_embeddings(6))
+    shapes = blocks_of(monkeypatch, num_images, 4 * 2 * 6 * 2)  # P = 2
 
     def run(embeddings):
         with tf.GradientTape() as tape:
             tape.watch(embeddings)
             value = sum(mamc_terms(labels, embeddings).values())
-        return value, tape.gradient(value, embeddings)
+        return value, tape.gradient(value, embeddings), shapes[-1]
 
-    value, gradient = run(embeddings)
-    row_bytes = 4 * 2 * 6 * 2  # of an image, P = 2
-    monkeypatch.setattr(mamc_loss, "MATRIX_BYTES", row_bytes * num_images)
-    loops = []
-    map_blocks = mamc_loss.ops.map
-    monkeypatch.setattr(
-        mamc_loss.ops,
-        "map",
-        lambda f, xs: loops.append(xs.shape) or map_blocks(f, xs),
-    )
     if mode != "eager":
         run = tf.function(run, jit_compile=mode == "xla")
-    found = run(embeddings)
-    assert loops == [(-(-6 // num_images), num_images)]
-    np.testing.assert_allclose(found[0], value, 1e-12)
-    np.testing.assert_allclose(found[1], gradient, 1e-10, 1e-14)
+    value, gradient, shape = run(embeddings)
+    # Four of six images fit: two even blocks, not four images and two.
+    assert tuple(shape) == {1: (6, 1), 2: (3, 2), 4: (2, 3)}[num_images]
+    wanted = naive.mamc(labels, embeddings.numpy().tolist())
+    np.testing.assert_allclose(value, sum(v for v, _ in wanted.values()), 1e-12)
+    slope = sum(np.array(gradient) for _, gradient in wanted.values())
+    np.testing.assert_allclose(gradient, slope, 1e-10, 1e-14)
+
+
+@pytest.mark.parametrize(
+    "xla, options",
+    [(False, {}), (False, LITERAL), (True, {})],
+    ids=["default", "literal", "xla"],
+)
+def test_blocks_of_an_unknown_batch_size(monkeypatch, xla, options):
+    # Seven embeddings of three branches: 84 bytes a row, two images a block
+    # of five; the same graph then takes everything at once.
+    shapes = blocks_of(monkeypatch, 2, 4 * 3 * 7 * 3)
+    shares = {"sasc": 1, "sadc": 10, "dasc": 100}
+
+    @tf.function(
+        jit_compile=xla,
+        input_signature=[
+            tf.TensorSpec([None], "int32"),
+            tf.TensorSpec([None, 3, 4], "float64"),
+            tf.TensorSpec([None], "float64"),
+            tf.TensorSpec([None], "int32"),
+        ],
+    )
+    def run(labels, embeddings, weights, anchors):
+        terms = mamc_terms(labels, embeddings, weights, anchors, **options)
+        total = sum(s * terms[k] for k, s in shares.items())
+        return terms, tf.gradients(total, embeddings)[0], shapes[-1]
+
+    def check(labels, weights, anchors, shape):
+        embeddings = make_embeddings(len(labels), 3, 4)
+        terms, slope, found = run(
+            tf.constant(labels, "int32"),
+            tf.constant(embeddings),
+            tf.constant(weights, "float64"),
+            tf.constant(anchors, "int32"),
+        )
+        assert tuple(found) == shape
+        wanted = naive.mamc(
+            labels, embeddings.tolist(), weights, anchors, **options
+        )
+        for name, (value, _) in wanted.items():
+            np.testing.assert_allclose(terms[name], value, 1e-10, 1e-12)
+        total = sum(s * np.array(wanted[k][1]) for k, s in shares.items())
+        np.testing.assert_allclose(slope, total, 1e-9, 1e-10)
+
+    weights = [1.0, 0.5, 0.0, 2.0, 1.0, 0.0, 3.0]
+    check([0, 1, 1, 0, 2, 2, 0], weights, [6, 2, 0, 1, 3], (3, 2))
+    check([0, 1, 1, 0, 2, 2, 0], weights, [], (1, 0))  # an empty replica
+    check([4, 4, 1], [1.0, 2.0, 1.0], [0, 1, 2], (1, 3))
+    assert len(shapes) == 1  # traced once
+
+
+def test_one_block_at_a_time():
+    @tf.function(input_signature=[tf.TensorSpec([None, 2, 3], "float32")])
+    def run(embeddings):
+        labels = tf.range(tf.shape(embeddings)[0]) // 2
+        value = sum(mamc_terms(labels, embeddings).values())
+        return tf.gradients(value, embeddings)
+
+    graph = run.get_concrete_function().graph
+    loops = [n for n in graph.get_operations() if "While" in n.type]
+    assert len(loops) == 2  # forward, gradient
+    for loop in loops:
+        assert loop.get_attr("parallel_iterations") == 1
+        # Lists of the anchors and of the values; none for the gradient.
+        kept = [t for t in loop.outputs if t.dtype == tf.variant]
+        assert len(kept) <= 2
 
 
 # === Numbers at their limits ===

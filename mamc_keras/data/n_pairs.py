@@ -50,6 +50,9 @@ class NPairPlan:
         images_per_class: int.
         batch_size: int, the product of the two.
         num_images: int.
+        columns: slice. The whole row of images of a batch; a `PlanShard`
+            has a part of one.
+        row_size: int. Images in such a row.
         steps_per_epoch: int, the same for every epoch.
         rules: tuple of str. What was adapted, in plain sentences.
     """
@@ -69,6 +72,8 @@ class NPairPlan:
         self.classes_per_batch = min(int(classes_per_batch), len(classes))
         self.images_per_class = int(images_per_class)
         self.batch_size = self.classes_per_batch * self.images_per_class
+        self.row_size = self.batch_size
+        self.columns = slice(0, self.row_size)
         self._seed = int(seed)
         self._groups = -(-self._sizes // self.images_per_class)
         by_total = -(-self._groups.sum() // self.classes_per_batch)

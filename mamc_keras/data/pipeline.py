@@ -121,6 +121,7 @@ def n_pair_dataset(
         )
     steps, batch_size = plan.steps_per_epoch, plan.batch_size
     paths, labels = _path_tensor(images), tf.constant(images.labels)
+    columns = tf.range(plan.columns.start, plan.columns.stop, dtype=tf.int64)
 
     def plan_epoch(epoch):
         first = tf.where(epoch == start_epoch, start_step, 0)
@@ -132,11 +133,15 @@ def n_pair_dataset(
         indices = tf.numpy_function(
             plan.batches, [epoch, step, stop], tf.int64, stateful=False
         )
-        indices = tf.reshape(indices, (-1,))
-        # The number of a place in the endless stream seeds its view.
-        places = tf.range(tf.size(indices, tf.int64), dtype=tf.int64)
-        places += (epoch * steps + step) * batch_size
-        return tf.data.Dataset.from_tensor_slices((indices, places))
+        indices = tf.reshape(indices, (-1, batch_size))
+        # The number of a place in the endless stream of all workers seeds
+        # its view.
+        rows = tf.range(tf.shape(indices, tf.int64)[0])
+        rows = (epoch * steps + step + rows) * plan.row_size
+        places = rows[:, None] + columns
+        return tf.data.Dataset.from_tensor_slices(
+            (tf.reshape(indices, (-1,)), tf.reshape(places, (-1,)))
+        )
 
     def load(index, place):
         image = augment_image(

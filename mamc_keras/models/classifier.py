@@ -4,6 +4,7 @@ import keras
 import keras_hub
 
 from mamc_keras.mamc_loss import MAMCLoss
+from mamc_keras.models.distributed import DistributedMixin
 from mamc_keras.models.encoder import MAMCBackbone
 from mamc_keras.models.encoder import as_backbone
 from mamc_keras.models.inference import InferenceMixin
@@ -18,6 +19,7 @@ from mamc_keras.osme import OSME
 @keras.saving.register_keras_serializable(package="mamc_keras")
 class MAMCImageClassifier(
     PresetMixin,
+    DistributedMixin,
     ObjectiveMixin,
     InferenceMixin,
     keras_hub.models.ImageClassifier,

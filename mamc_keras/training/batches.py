@@ -11,23 +11,22 @@ from mamc_keras.models.split import split_encoder
 VIEW_SEED = 0
 
 
-def live_batches(recipe, model, splits, plan, progress=None):
+def live_batches(recipe, model, splits, progress=None):
     """Every stage trains on freshly decoded and augmented photos.
 
     Args:
         recipe: `Recipe`.
         model: untrained `MAMCImageClassifier`.
         splits: dict of `ImageSet`.
-        plan: `NPairPlan` or `PlanShard` of the training images.
         progress: not needed here.
 
     Returns:
         `(trained, stream, validation)`: the model that `fit` trains, a
-        function `(epoch, step) -> tf.data.Dataset` of the batches from there
-        on, and a dataset of the validation images or `None`.
+        function `(plan, epoch, step) -> tf.data.Dataset` of a plan's batches
+        from there on, and a dataset of the validation images or `None`.
     """
 
-    def stream(epoch, step):
+    def stream(plan, epoch, step):
         return n_pair_dataset(
             splits["train"],
             plan,
@@ -47,14 +46,13 @@ def live_batches(recipe, model, splits, plan, progress=None):
     return model, stream, validation
 
 
-def cached_batches(recipe, model, splits, plan, progress=None):
+def cached_batches(recipe, model, splits, progress=None):
     """The upper stages train on cached output of the frozen lower ones.
 
     Args:
         recipe: `Recipe`.
         model: untrained `MAMCImageClassifier`.
         splits: dict of `ImageSet`.
-        plan: `NPairPlan` or `PlanShard` of the training images.
         progress: callable `(what, done, total)`, or `None`.
 
     Returns:
@@ -88,7 +86,7 @@ def cached_batches(recipe, model, splits, plan, progress=None):
     trained = type(model).from_config(config)
     train_features = features("train")
 
-    def stream(epoch, step):
+    def stream(plan, epoch, step):
         return feature_batches(
             train_features,
             splits["train"].labels,

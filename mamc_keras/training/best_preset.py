@@ -58,12 +58,6 @@ class BestPreset(keras.callbacks.Callback):
                 self.classifier.save_to_preset(folder)
                 write_json(folder / SCORES, metrics)
 
-    def restore(self):
-        """Puts the best epoch's weights back into the classifier."""
-        folder = self.path
-        self.classifier.backbone.load_weights(folder / "model.weights.h5")
-        self.classifier.load_task_weights(str(folder / "task.weights.h5"))
-
 
 def _score(metrics):
     if "val_loss" in metrics:

@@ -98,11 +98,15 @@ def _build_metrics(model):
     """
     import tensorflow as tf
 
+    @tf.function
     def update():
+        tf.distribute.get_strategy().run(on_each)
+
+    def on_each():
         logits = tf.zeros((1, model.num_classes))
         model.compute_metrics(
             None, tf.zeros((1,), tf.int64), {"logits": logits}
         )
 
-    tf.distribute.get_strategy().run(update)
+    update()
     model.reset_metrics()

@@ -8,6 +8,7 @@ import keras
 from mamc_keras.files import write_text
 from mamc_keras.stopping import Interrupted
 from mamc_keras.training import checkpoints
+from mamc_keras.workers import Cluster
 
 
 class Recorder(keras.callbacks.Callback):
@@ -24,11 +25,12 @@ class Recorder(keras.callbacks.Callback):
         every: int. Steps.
         request: `StopRequest`.
         resumed: `Checkpoint` to go on from, or `None`.
-        writes: bool. `False` on all workers but the chief.
+        here: `Cluster`. The chief alone writes, and only where all workers
+            do the same: a signal ends one of several without a checkpoint.
     """
 
     def __init__(
-        self, path, trained, data, every, request, resumed=None, writes=True
+        self, path, trained, data, every, request, resumed=None, here=None
     ):
         super().__init__()
         self.path = path
@@ -36,7 +38,7 @@ class Recorder(keras.callbacks.Callback):
         self.data = data
         self.every = every
         self.request = request
-        self.writes = writes
+        self.here = here or Cluster()
         self.history = list(resumed.history) if resumed else []
         self.seconds = resumed.seconds if resumed else 0.0
         self.started = time.monotonic()
@@ -68,7 +70,7 @@ class Recorder(keras.callbacks.Callback):
         self.history.append({k: float(v) for k, v in (logs or {}).items()})
         self.epoch, self.first_step = epoch + 1, 0
         arrays = self._write(0)
-        if self.writes:
+        if self.here.is_chief:
             write_text(self.path / "history.csv", _table(self.history))
         if epoch + 1 == self.params["epochs"]:
             # fit ends by changing the weights when it averages them; the
@@ -84,7 +86,7 @@ class Recorder(keras.callbacks.Callback):
 
     def _write(self, step):
         arrays = checkpoints.snapshot(self.trained, metrics=step > 0)
-        if self.writes:
+        if self.here.is_chief:
             checkpoint = checkpoints.Checkpoint(
                 self.epoch,
                 step,
@@ -97,14 +99,21 @@ class Recorder(keras.callbacks.Callback):
         return arrays
 
     def _stop(self, step):
-        self._write(step)
         name = signal.Signals(self.request.signum).name
-        raise Interrupted(
-            self.request.signum,
-            f"Stopped by {name} after {self.epoch} epochs and {step} steps; "
-            "everything up to here is in the last checkpoint. Continue with: "
-            f"mamc train {self.path} --resume",
-        )
+        if self.here.workers > 1:
+            message = (
+                f"Worker {self.here.worker} was stopped by {name}, which ends "
+                "the others too. Start all of them again with --resume to go "
+                f"on from the last checkpoint in {self.path}."
+            )
+        else:
+            self._write(step)
+            message = (
+                f"Stopped by {name} after {self.epoch} epochs and {step} "
+                "steps; everything up to here is in the last checkpoint. "
+                f"Continue with: mamc train {self.path} --resume"
+            )
+        raise Interrupted(self.request.signum, message)
 
 
 def _table(history):

@@ -1,5 +1,6 @@
 """From a recipe to a run folder with a trained, explained classifier."""
 
+import contextlib
 import dataclasses
 import logging
 import os
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import keras
 
+from mamc_keras import devices
 from mamc_keras import run_folder
+from mamc_keras import workers
 from mamc_keras.data.n_pairs import NPairPlan
 from mamc_keras.files import recover
 from mamc_keras.long_tail import balanced_weights
@@ -70,21 +73,46 @@ def train(recipe, run_dir, progress=None, mamc_loss=None, resume=False):
         Interrupted: when a signal stopped it; the run can be resumed.
     """
     recipe = _with_absolute_paths(recipe)
+    here = workers.cluster()
+    if recipe.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    if here.workers > 1:
+        strategy = workers.multi_worker_strategy()
+    else:
+        strategy = devices.strategy(recipe.devices)
     begun = resume and run_folder.is_begun(run_dir)
     if begun:
         path = Path(run_dir)
         run_folder.check_same(path, recipe)
-        recover(path / "preset")
+        if here.is_chief:
+            recover(path / "preset")
         if run_folder.is_finished(path):
-            return _finished(path)
+            _log.info("The run in %s is finished; nothing is left to do.", path)
+            return Run(
+                _best_model(path, recipe), *run_folder.results(path), path
+            )
     else:
         path = run_folder.new_path(run_dir)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.dtype)
     try:
-        return _train(recipe, path, progress, mamc_loss, begun)
+        scope = strategy.scope() if strategy else contextlib.nullcontext()
+        with scope, workers.loss_of_a_worker(here, path):
+            done = _fit(
+                recipe, path, progress, mamc_loss, begun, strategy, here
+            )
     finally:
         keras.config.set_dtype_policy(before)
+    if here.is_chief:
+        model = _best_model(path, recipe)
+        run_folder.finish(path, model, *done)
+    if here.workers > 1:
+        workers.wait_for_all(strategy)
+    if not here.is_chief:
+        model = _best_model(path, recipe)
+    return Run(model, *run_folder.results(path), path)
 
 
 def _with_absolute_paths(recipe):
@@ -97,7 +125,8 @@ def _with_absolute_paths(recipe):
     return dataclasses.replace(recipe, **paths)
 
 
-def _train(recipe, path, progress, mamc_loss, begun):
+def _fit(recipe, path, progress, mamc_loss, begun, strategy, here):
+    """Trains; returns splits, history and metrics for `run_folder.finish`."""
     keras.utils.set_random_seed(recipe.seed)
     splits, notes = prepare_data(recipe, progress)
     train_set = splits["train"]
@@ -120,22 +149,34 @@ def _train(recipe, path, progress, mamc_loss, begun):
         _log.info(line)
         notes.append(line)
     model = build_model(recipe, train_set.class_names, mamc_loss)
-    if saved is None:
+    if saved is None and here.is_chief:
         run_folder.start(path, recipe, notes)
 
     prepare = cached_batches if recipe.fast else live_batches
-    trained, stream, validation = prepare(recipe, model, splits, plan, progress)
+    trained, stream, validation = prepare(recipe, model, splits, progress)
+    if here.workers > 1:
+        preprocess = trained.preprocess_samples
+        stream = workers.shared_out(strategy, here, stream, preprocess)
+        validation = workers.all_of_it(strategy, validation, preprocess)
     counts = train_set.class_counts()
     compile_model(trained, recipe, plan.steps_per_epoch, counts)
     balanced = recipe.class_weights == "balanced"
-    best = BestPreset(model, trained, path / "preset", recipe.epochs)
+    best = BestPreset(
+        model, trained, path / "preset", recipe.epochs, here.is_chief
+    )
     with stop_requests() as request:
         recorder = Recorder(
-            path, trained, data, recipe.checkpoint_steps, request, saved
+            path,
+            trained,
+            data,
+            recipe.checkpoint_steps,
+            request,
+            saved,
+            here,
         )
         for part in _parts(saved, recipe.epochs, plan.steps_per_epoch):
             trained.fit(
-                stream(part.first_epoch, part.first_step),
+                stream(plan, part.first_epoch, part.first_step),
                 initial_epoch=part.first_epoch,
                 epochs=part.last_epoch,
                 steps_per_epoch=plan.steps_per_epoch - part.first_step,
@@ -145,10 +186,8 @@ def _train(recipe, path, progress, mamc_loss, begun):
                 callbacks=[best, recorder],
                 verbose=1 if _log.isEnabledFor(logging.INFO) else 0,
             )
-    best.restore()
     metrics = {**best.metrics, "seconds": round(recorder.elapsed)}
-    run_folder.finish(path, model, splits, recorder.columns(), metrics)
-    return Run(model, recorder.columns(), metrics, path)
+    return splits, recorder.columns(), metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +207,6 @@ def _parts(saved, epochs, steps_per_epoch):
         yield _Part(epoch, 0, epochs)
 
 
-def _finished(path):
-    _log.info("The run in %s is finished; nothing is left to do.", path)
-    model = MAMCImageClassifier.from_preset(str(path / "preset"))
-    return Run(model, *run_folder.results(path), path)
+def _best_model(path, recipe):
+    preset = str(path / "preset")
+    return MAMCImageClassifier.from_preset(preset, dtype=recipe.dtype)

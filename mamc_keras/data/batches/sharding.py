@@ -27,6 +27,7 @@ class PlanShard:
         steps_per_epoch: int, the same for every worker.
         rules: tuple of str, those of the plan.
         columns: slice. This worker's part of the rows of `plan.batches`.
+        row_size: int. Images in such a row.
 
     Raises:
         ValueError: when there is no such worker, or no class for it.
@@ -50,6 +51,7 @@ class PlanShard:
         self.num_images = plan.num_images
         self.steps_per_epoch = plan.steps_per_epoch
         self.rules = plan.rules
+        self.row_size = plan.row_size
         self.columns = slice(
             first * plan.images_per_class, last * plan.images_per_class
         )
