@@ -14,6 +14,7 @@ from ablation_tables import trials
 from data_tables import pipeline
 from data_tables import planner
 from data_tables import planted
+from device_tables import kills
 from markdown import HERE
 from markdown import grouped
 from markdown import rows
@@ -27,6 +28,7 @@ PAGES = [
     HERE.parent / "README.md",
     HERE.parent / "docs/data.md",
     HERE.parent / "docs/reproduction.md",
+    HERE.parent / "docs/devices.md",
     HERE.parent / "docs/scaling.md",
 ]
 DEMO = HERE / "demo_results.json"
@@ -148,6 +150,7 @@ TABLES = {
     "communication": communication,
     "scaling": scaling,
     "large_batches": large_batches,
+    "kills": kills,
 }
 
 

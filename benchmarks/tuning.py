@@ -34,6 +34,10 @@ TRIALS = {
     "rate_1e-4": {"learning_rate": 1e-4},
     "rate_6e-4": {"learning_rate": 6e-4},
     "head_3e-3": {"head_learning_rate": 3e-3},
+    "rate_6e-4_head_3e-3": {
+        "learning_rate": 6e-4,
+        "head_learning_rate": 3e-3,
+    },
     "smoothing_0.1": {"label_smoothing": 0.1},
 }
 

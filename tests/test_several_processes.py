@@ -117,6 +117,17 @@ def test_workers_are_one_process(photos, alone, tmp_path, count):
     assert not list(run.glob(".*"))
 
 
+@pytest.mark.parametrize("devices", ["2", "3"])
+def test_devices_of_one_machine_are_one_device(
+    photos, alone, tmp_path, devices
+):
+    arrays, _ = alone
+    options = ("--devices", devices)
+    codes, logs = finish(start(photos, tmp_path, 1, *options), tmp_path)
+    assert codes == [0], logs
+    assert_all_hold(tmp_path, 1, arrays)
+
+
 def test_a_killed_worker_ends_the_others_and_all_go_on(photos, alone, tmp_path):
     arrays, history = alone
     options = ("--checkpoint-steps", "1")

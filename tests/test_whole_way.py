@@ -49,11 +49,9 @@ def test_demo(tmp_path):
 def test_readme_commands(photo_folder, tmp_path):
     shutil.copytree(photo_folder, tmp_path / "photos")
     text = (ROOT / "README.md").read_text()
-    block = next(
-        b for b in re.findall(r"```\n(.*?)```", text, re.S) if "mamc check" in b
-    )
-    commands = [c for c in block.splitlines() if c.startswith("mamc ")]
-    assert len(commands) == 7
+    blocks = "".join(re.findall(r"```\n(.*?)```", text, re.S))
+    commands = [c for c in blocks.splitlines() if c.startswith("mamc ")]
+    assert len(commands) == 8
     for command in commands:
         mamc(*shlex.split(command, comments=True)[1:], cwd=tmp_path)
     assert (tmp_path / "attention.png").exists()
