@@ -59,7 +59,7 @@ def start(photos, folder, count, *options):
         with log.with_suffix(".log").open("w") as stream:
             processes.append(
                 subprocess.Popen(
-                    [*command, "--epochs", "3", *options],
+                    [*command, "--epochs", "2", *options],
                     env=environment,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
@@ -126,6 +126,20 @@ def test_devices_of_one_machine_are_one_device(
     codes, logs = finish(start(photos, tmp_path, 1, *options), tmp_path)
     assert codes == [0], logs
     assert_all_hold(tmp_path, 1, arrays)
+
+
+def test_deterministic_twice(photos, tmp_path):
+    """Its operations are there for all that training does, and repeat."""
+    held = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        options = ("--deterministic", "--no-fast")
+        codes, logs = finish(start(photos, folder, 1, *options), folder)
+        assert codes == [0], logs
+        with np.load(folder / "worker-0.npz") as arrays:
+            held.append(dict(arrays))
+    for name, array in held[0].items():
+        np.testing.assert_array_equal(array, held[1][name])
 
 
 def test_a_killed_worker_ends_the_others_and_all_go_on(photos, alone, tmp_path):

@@ -11,28 +11,6 @@ class DistributedMixin:
     batches must be preprocessed.
     """
 
-    def train_step(self, data):
-        """One optimisation step.
-
-        Args:
-            data: batch, or this replica's piece of one.
-
-        Returns:
-            dict of metrics.
-        """
-        return _for_workers(super().train_step(data))
-
-    def test_step(self, data):
-        """Measures one batch.
-
-        Args:
-            data: batch, or this replica's piece of one.
-
-        Returns:
-            dict of metrics.
-        """
-        return _for_workers(super().test_step(data))
-
     def fit(self, x=None, y=None, **kwargs):
         """Trains the model; see `keras.Model.fit`.
 
@@ -63,6 +41,30 @@ class DistributedMixin:
         if _is_distributed(x):
             return keras.Model.evaluate(self, x, **kwargs)
         return super().evaluate(x, y, **kwargs)
+
+    if keras.backend.backend() == "tensorflow":
+
+        def train_step(self, data):
+            """One optimisation step.
+
+            Args:
+                data: batch, or this replica's piece of one.
+
+            Returns:
+                dict of metrics.
+            """
+            return _for_workers(super().train_step(data))
+
+        def test_step(self, data):
+            """Measures one batch.
+
+            Args:
+                data: batch, or this replica's piece of one.
+
+            Returns:
+                dict of metrics.
+            """
+            return _for_workers(super().test_step(data))
 
 
 def _is_distributed(x):
