@@ -15,6 +15,7 @@ from data_tables import pipeline
 from data_tables import planner
 from data_tables import planted
 from device_tables import kills
+from device_tables import replicas
 from markdown import HERE
 from markdown import grouped
 from markdown import rows
@@ -151,6 +152,7 @@ TABLES = {
     "scaling": scaling,
     "large_batches": large_batches,
     "kills": kills,
+    "replicas": replicas,
 }
 
 
