@@ -10,6 +10,7 @@ Run: python benchmarks/kills.py FOLDER [--kills 20] [--seed 0]
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -46,6 +47,11 @@ def signs(run):
     return {(f.name, f.stat().st_mtime_ns) for f in files if f.exists()}
 
 
+def newest(run):
+    """Name of the newest checkpoint."""
+    return max((f.stem for f in run.glob("checkpoints/epoch-*")), default="")
+
+
 def hit(run):
     """What the killed process was doing, by what it left."""
     if [*run.glob("checkpoints/.epoch-*")]:
@@ -54,7 +60,10 @@ def hit(run):
         return "writing the preset"
     if [*run.glob(".*")]:
         return "writing another file"
-    return "computing"
+    steps = re.search(r"(\d+) steps an epoch", (run / "data.txt").read_text())
+    if newest(run).endswith(f"step-{int(steps[1]) - 1:08d}"):
+        return "at the end of an epoch: last step, validation"
+    return "at a step"
 
 
 def kill_once(start, run, delay):
@@ -111,12 +120,11 @@ def measure(folder, kills, seed, work, options=OPTIONS):
         delay = float(rng.uniform(0, LONGEST))
         if not kill_once(start, killed, delay):
             break
-        newest = max((f.stem for f in killed.glob("checkpoints/epoch-*")))
         yield {
             "kill": kill,
             "delay_seconds": f"{delay:.2f}",
             "hit": hit(killed),
-            "newest_checkpoint": newest,
+            "newest_checkpoint": newest(killed),
             "largest_weight_difference": "",
             "same_history": "",
         }

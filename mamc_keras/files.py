@@ -35,20 +35,20 @@ def atomic_path(path):
         shutil.rmtree(holder, ignore_errors=True)
 
 
-def recover(path):
-    """Tidies up after a process that was killed while it wrote `path`.
+def recover(folder):
+    """Tidies up after a process that was killed while it wrote into a folder.
 
-    A folder cannot be replaced in one step; when the old one had been moved
-    away already, it is moved back.
+    A folder in it cannot be replaced in one step; when the old one had been
+    moved away already, it is moved back.
 
     Args:
-        path: str or Path that `atomic_path` may have been writing.
+        folder: str or Path that nobody writes into now.
     """
-    path = Path(path)
-    for holder in path.parent.glob(f".{path.name}.????????"):
+    for holder in Path(folder).glob(".*.????????"):
+        target = holder.parent / holder.name[1:-9]
         old = holder / ".old"
-        if old.exists() and not path.exists():
-            os.replace(old, path)
+        if old.exists() and not target.exists():
+            os.replace(old, target)
         shutil.rmtree(holder, ignore_errors=True)
 
 

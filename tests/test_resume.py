@@ -260,9 +260,15 @@ def test_signals_in_another_thread_are_left_alone():
 
 
 def test_recover_keeps_the_newer_one(tmp_path):
-    for name in ("preset", ".preset.abcdefgh/.old", ".preset.12345678/x"):
+    for name in (
+        "preset",
+        ".preset.abcdefgh/.old",
+        ".preset.12345678/x",
+        ".best.abcdefgh/.old",
+        ".epoch-00001-step-00000002.npz.abcdefgh",
+    ):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "preset" / "new.json").write_text(json.dumps({}))
-    recover(tmp_path / "preset")
-    assert [p.name for p in tmp_path.iterdir()] == ["preset"]
+    recover(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["best", "preset"]
     assert (tmp_path / "preset" / "new.json").exists()

@@ -87,7 +87,8 @@ def train(recipe, run_dir, progress=None, mamc_loss=None, resume=False):
         path = Path(run_dir)
         run_folder.check_same(path, recipe)
         if here.is_chief:
-            recover(path / "preset")
+            recover(path)
+            recover(path / "checkpoints")
         if run_folder.is_finished(path):
             _log.info("The run in %s is finished; nothing is left to do.", path)
             return Run(
