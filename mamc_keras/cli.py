@@ -25,16 +25,18 @@ def _default_recipe(arguments):
     return Recipe()
 
 
-def _fail(error):
+def _fail(error, code=2):
     errors = Console(stderr=True, soft_wrap=True)
     errors.print(f"mamc: {error}", markup=False, highlight=False)
-    sys.exit(2)
+    sys.exit(code)
 
 
 def main(arguments=None):
     """Runs the command line; bad input ends with one sentence and code 2.
 
-    A command that gives a number other than 0 back ends with that code.
+    A command that gives a number other than 0 back ends with that code, one
+    that a signal stopped with 128 + its number, and training that lost
+    another machine with 75.
 
     Args:
         arguments: list of str; the process's own by default.
@@ -77,6 +79,9 @@ def main(arguments=None):
     except Interrupted as stop:
         console.print(str(stop), markup=False, highlight=False)
         sys.exit(128 + stop.signum)
+    except ConnectionError as error:
+        # Not the input's fault: the same command may succeed next time.
+        _fail(error, 75)
     except (ValueError, OSError, ImportError) as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -85,5 +90,5 @@ def main(arguments=None):
         # TensorFlow's own errors: a photo that vanished, a full disk.
         if not type(error).__module__.startswith("tensorflow"):
             raise
-        first = str(error).strip().splitlines()[0]
+        first = next(iter(str(error).strip().splitlines()), "no reason given")
         _fail(f"TensorFlow stopped: {first}")

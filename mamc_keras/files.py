@@ -32,6 +32,9 @@ def atomic_path(path):
             os.replace(path, holder / ".old")
         os.replace(temporary, path)
     finally:
+        old = holder / ".old"
+        if old.exists() and not path.exists():
+            os.replace(old, path)
         shutil.rmtree(holder, ignore_errors=True)
 
 

@@ -119,6 +119,8 @@ def start(path, recipe, notes):
         recipe: `Recipe`.
         notes: list of str about data and batches.
     """
+    # What a run left that was killed before its first checkpoint.
+    shutil.rmtree(path / "preset", ignore_errors=True)
     write_text(path / "recipe.json", recipe.to_json())
     write_json(path / "environment.json", environment())
     write_text(path / "data.txt", "\n".join(notes) + "\n")

@@ -45,7 +45,8 @@ def stop_requests():
         signal.signal(signum, before[signum])
 
     for signum in (signal.SIGTERM, signal.SIGINT):
-        before[signum] = signal.getsignal(signum)
+        # None is a handler that Python did not set.
+        before[signum] = signal.getsignal(signum) or signal.SIG_DFL
         signal.signal(signum, note)
     try:
         yield request

@@ -82,7 +82,7 @@ def multi_worker_strategy():
         ) from error
 
 
-def shared_out(strategy, here, stream, preprocess):
+def shared_out(strategy, here, stream, preprocess, class_weights=None):
     """Feeds every replica its own classes of each batch of a plan.
 
     Args:
@@ -90,6 +90,8 @@ def shared_out(strategy, here, stream, preprocess):
         here: `Cluster`.
         stream: function `(plan, epoch, step) -> tf.data.Dataset`.
         preprocess: callable on a batch, the model's.
+        class_weights: dict of class number to float, or `None`; `fit` cannot
+            add them to a distributed dataset.
 
     Returns:
         The same function, but the datasets are distributed ones for `fit`.
@@ -100,6 +102,11 @@ def shared_out(strategy, here, stream, preprocess):
     first = here.worker * replicas // here.workers
     last = (here.worker + 1) * replicas // here.workers
 
+    def weigh(images, labels):
+        table = [class_weights[i] for i in range(len(class_weights))]
+        weights = tf.gather(tf.constant(table, tf.float32), labels)
+        return images, labels, weights
+
     def distributed(plan, epoch, step):
         parts = [
             stream(PlanShard(plan, replica, replicas), epoch, step)
@@ -108,6 +115,8 @@ def shared_out(strategy, here, stream, preprocess):
         turns = tf.data.Dataset.range(len(parts)).repeat()
         in_turn = tf.data.Dataset.choose_from_datasets(parts, turns)
         batches = (in_turn if len(parts) > 1 else parts[0]).map(preprocess)
+        if class_weights:
+            batches = batches.map(weigh)
         return strategy.distribute_datasets_from_function(lambda _: batches)
 
     return distributed
@@ -159,7 +168,7 @@ def loss_of_a_worker(here, path):
         errors.InternalError,
         errors.UnavailableError,
     ) as error:
-        first = str(error).strip().splitlines()[-1]
+        first = next(iter(str(error).strip().splitlines()), "nothing")
         raise ConnectionError(
             f"Worker {here.worker} of {here.workers} lost the others. "
             f"Received from TensorFlow: {first} Start all of them again with "

@@ -20,8 +20,10 @@ FILES = Path(__file__).parents[1] / "docs" / "cluster"
 @pytest.fixture
 def stand_ins(tmp_path):
     commands = {
-        "python": 'echo "$TF_CONFIG" > "$SAID"; echo "$@"',
-        "scontrol": 'echo "scontrol $@" >&2; printf "node1\\nnode2\\n"',
+        "python": 'echo "$TF_CONFIG" > "$SAID"; echo "$@"; exit ${CODE:-0}',
+        "scontrol": (
+            '[ $1 = requeue ] && echo again || printf "node1\\nnode2\\n"'
+        ),
         "srun": 'shift; "$@"',
     }
     for name, body in commands.items():
@@ -40,8 +42,9 @@ def run(stand_ins, command, monkeypatch, **environment):
         env={**os.environ, "PATH": path, "SAID": str(said), **environment},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert done.returncode == int(environment.get("CODE", 0)), done.stderr
     monkeypatch.setenv("TF_CONFIG", said.read_text())
     return cluster(), done.stdout
 
@@ -60,6 +63,20 @@ def test_slurm(stand_ins, worker, monkeypatch):
     assert place == Cluster(worker, 2)
     command = "-m mamc_keras train /my photos --run-dir runs/birds --resume"
     assert said.strip() == command
+
+
+@pytest.mark.parametrize("code", ["2", "75", "137", "143"])
+def test_slurm_queues_again_what_may_succeed(stand_ins, code, monkeypatch):
+    _, said = run(
+        stand_ins,
+        ["bash", str(FILES / "slurm.sbatch"), "photos", "runs/birds"],
+        monkeypatch,
+        SLURM_JOB_NODELIST="node[1-2]",
+        SLURM_NODEID="0",
+        SLURM_JOB_ID="7",
+        CODE=code,
+    )
+    assert ("again" in said.split()) == (code != "2")
 
 
 @pytest.mark.parametrize("worker", [0, 1])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import threading
 
@@ -123,7 +124,16 @@ def test_stopped_in_an_epoch_and_resumed(
     saved = checkpoints.newest(path / "checkpoints")
     assert (saved.epoch, saved.step) == (1, 3)
 
-    main(["train", str(path), "--resume"])
+    steps = []
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            Recorder, "on_train_batch_begin", lambda *_, **__: steps.append(1)
+        )
+        main(["train", str(path), "--resume"])
+    per_epoch = int(
+        re.search(r"(\d+) steps", (path / "data.txt").read_text())[1]
+    )
+    assert len(steps) == 2 * per_epoch - 3
     # A scheduler repeats its command: nothing is left to do.
     main(command)
     again = train(recipe, path, resume=True)

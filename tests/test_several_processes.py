@@ -82,10 +82,13 @@ def finish(processes, folder):
 
 
 def assert_all_hold(folder, count, expected):
+    first = dict(np.load(folder / "worker-0.npz"))
+    assert sorted(first) == sorted(expected)
     for worker in range(count):
         with np.load(folder / f"worker-{worker}.npz") as arrays:
             assert sorted(arrays) == sorted(expected)
             for name in arrays:
+                np.testing.assert_array_equal(arrays[name], first[name])
                 np.testing.assert_allclose(
                     arrays[name], expected[name], rtol=1e-5, atol=2e-6
                 )
@@ -128,6 +131,22 @@ def test_devices_of_one_machine_are_one_device(
     assert_all_hold(tmp_path, 1, arrays)
 
 
+def test_balanced_classes_on_two_workers(photos, tmp_path):
+    """`fit` cannot add class weights there; a lone process is the measure."""
+    for i in range(4):
+        (photos / "class5" / f"{i}.jpg").rename(tmp_path / f"{i}.jpg")
+    options = ("--class-weights", "balanced")
+    for count in (1, 2):
+        folder = tmp_path / str(count)
+        codes, logs = finish(start(photos, folder, count, *options), folder)
+        assert codes == [0] * count, logs
+    assert_all_hold(
+        tmp_path / "2", 2, dict(np.load(tmp_path / "1" / "worker-0.npz"))
+    )
+    for i in range(4):
+        (tmp_path / f"{i}.jpg").rename(photos / "class5" / f"{i}.jpg")
+
+
 def test_deterministic_twice(photos, tmp_path):
     """Its operations are there for all that training does, and repeat."""
     held = []
@@ -143,7 +162,7 @@ def test_deterministic_twice(photos, tmp_path):
 
 
 def test_a_killed_worker_ends_the_others_and_all_go_on(photos, alone, tmp_path):
-    arrays, history = alone
+    arrays, _ = alone
     options = ("--checkpoint-steps", "1")
     processes = start(photos, tmp_path, 2, *options)
     checkpoints = tmp_path / "run" / "checkpoints"
@@ -153,7 +172,7 @@ def test_a_killed_worker_ends_the_others_and_all_go_on(photos, alone, tmp_path):
         time.sleep(0.05)
     processes[1].send_signal(signal.SIGKILL)
     codes, logs = finish(processes, tmp_path)
-    assert codes == [2, -signal.SIGKILL]
+    assert codes == [75, -signal.SIGKILL], logs
     said = " ".join(logs[0].split())
     assert "Worker 0 of 2 lost the others" in said
     assert "again with --resume" in said

@@ -42,13 +42,19 @@ def train_command(default):
         from mamc_keras.training import train as run_recipe
 
         if resume and run_folder.is_begun(data):
-            if recipe != default or run_dir:
+            if run_dir:
                 raise ValueError(
-                    "A run goes on with the recipe that it began with. "
-                    f"Received: other options beside the run {data!r}. "
-                    "Give the run and --resume only."
+                    "Which run is to go on? Received: the run folder "
+                    f"{data!r} and --run-dir {run_dir}. Give one of them."
                 )
-            run_dir, recipe = Path(data), run_folder.read_recipe(data)
+            stored = run_folder.read_recipe(data)
+            changed = {
+                field.name: getattr(recipe, field.name)
+                for field in dataclasses.fields(recipe)
+                if getattr(recipe, field.name) != getattr(default, field.name)
+            }
+            run_dir = Path(data)
+            recipe = dataclasses.replace(stored, **changed)
         elif resume and run_dir is None:
             raise ValueError(
                 "Which run is to go on? Received: --resume without a run. "

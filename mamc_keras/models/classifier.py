@@ -47,7 +47,7 @@ class MAMCImageClassifier(
         use_gates: bool. `False` leaves OSME's gates out.
         mamc_loss: `MAMCLoss`; `None` is `MAMCLoss()`, the shipped default.
             Any other Keras loss of labels `(B,)` and embeddings `(B, P, D)`
-            works too, on one device.
+            works too.
         mamc_weight: float. `lambda` of the paper; `0` is cross-entropy only.
         dropout: float. Dropout rate before the classifier.
         activation: `None` for logits, `"softmax"` for probabilities from

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -12,7 +13,16 @@ import numpy as np
 from mamc_keras.files import atomic_path
 
 KEPT = 2  # A damaged newest one falls back to the one before.
-_DAMAGES = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
+_DAMAGES = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 _log = logging.getLogger("mamc_keras")
 
@@ -54,6 +64,8 @@ def write(folder, checkpoint):
     fields = dataclasses.asdict(checkpoint)
     arrays = fields.pop("arrays")
     with atomic_path(folder / name) as temporary:
+        # The names too: a damaged table of contents may lose some silently.
+        fields["names"] = sorted(arrays)
         np.savez(temporary, state=np.array(json.dumps(fields)), **arrays)
     for old in _files(folder)[KEPT:]:
         old.unlink(missing_ok=True)
@@ -74,7 +86,7 @@ def newest(folder):
             return _read(file)
         except _DAMAGES:
             _log.warning(
-                "The checkpoint %s is damaged. Going on from the one before.",
+                "The checkpoint %s is damaged and is passed over.",
                 file.name,
             )
     return None
@@ -89,7 +101,10 @@ def _read(file):
     # Every member of the archive has a checksum, which reading it compares.
     with np.load(file, allow_pickle=False) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    return Checkpoint(arrays=arrays, **json.loads(str(arrays.pop("state"))))
+    fields = json.loads(str(arrays.pop("state")))
+    if fields.pop("names") != sorted(arrays):
+        raise ValueError("Some arrays are missing.")
+    return Checkpoint(arrays=arrays, **fields)
 
 
 def snapshot(model, metrics=True):

@@ -61,19 +61,22 @@ def describe(recipe, splits, plan):
     ]
 
 
-def fingerprint(images):
-    """Names a set of training images by its order, labels and classes.
+def fingerprint(*image_sets):
+    """Names sets of images by their order, file names, labels and classes.
 
-    Where the photos lie does not matter: a run may go on elsewhere.
+    Where the photos lie does not matter: a run may go on elsewhere. What is
+    in the files is not looked at.
 
     Args:
-        images: `ImageSet`.
+        *image_sets: `ImageSet`, of training and validation.
 
     Returns:
         str, 32 hexadecimal digits.
     """
-    digest = hashlib.sha256(repr(tuple(images.class_names)).encode())
-    digest.update(images.labels.astype("<i8").tobytes())
-    for path in images.paths:
-        digest.update(os.fsencode(os.path.basename(path)) + b"\n")
+    digest = hashlib.sha256()
+    for images in image_sets:
+        digest.update(repr(tuple(images.class_names)).encode())
+        digest.update(images.labels.astype("<i8").tobytes())
+        for path in images.paths:
+            digest.update(os.fsencode(os.path.basename(path)) + b"\n")
     return digest.hexdigest()[:32]

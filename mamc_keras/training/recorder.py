@@ -69,9 +69,10 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         self.history.append({k: float(v) for k, v in (logs or {}).items()})
         self.epoch, self.first_step = epoch + 1, 0
-        arrays = self._write(0)
+        # Before the checkpoint: what comes after it is not done again.
         if self.here.is_chief:
             write_text(self.path / "history.csv", _table(self.history))
+        arrays = self._write(0)
         if epoch + 1 == self.params["epochs"]:
             # fit ends by changing the weights when it averages them; the
             # second fit of a resumed run must not start from those.
@@ -107,7 +108,8 @@ class Recorder(keras.callbacks.Callback):
                 f"on from the last checkpoint in {self.path}."
             )
         else:
-            self._write(step)
+            if step:  # An epoch's end has just been written.
+                self._write(step)
             message = (
                 f"Stopped by {name} after {self.epoch} epochs and {step} "
                 "steps; everything up to here is in the last checkpoint. "

@@ -55,7 +55,8 @@ def train(recipe, run_dir, progress=None, mamc_loss=None, resume=False):
 
     Args:
         recipe: `Recipe`.
-        run_dir: str or Path. A new folder; an existing run is never touched.
+        run_dir: str or Path. A new folder; an existing run is touched only
+            to resume it.
         progress: callable `(what, done, total)` for the steps before `fit`,
             or `None`.
         mamc_loss: Keras loss of (labels, embeddings) in place of the
@@ -70,32 +71,27 @@ def train(recipe, run_dir, progress=None, mamc_loss=None, resume=False):
     Raises:
         ValueError: on unusable data or recipe, before anything is written;
             on a run to resume that has another recipe or other photos.
+        ConnectionError: when another machine of several is lost.
         Interrupted: when a signal stopped it; the run can be resumed.
     """
     recipe = _with_absolute_paths(recipe)
     here = workers.cluster()
-    if recipe.deterministic:
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    if here.workers > 1:
-        strategy = workers.multi_worker_strategy()
-    else:
-        strategy = devices.strategy(recipe.devices)
     begun = resume and run_folder.is_begun(run_dir)
     if begun:
         path = Path(run_dir)
         run_folder.check_same(path, recipe)
-        if here.is_chief:
-            recover(path)
-            recover(path / "checkpoints")
+        # Before the others are waited for, who may have ended already.
         if run_folder.is_finished(path):
             _log.info("The run in %s is finished; nothing is left to do.", path)
             return Run(
                 _best_model(path, recipe), *run_folder.results(path), path
             )
+        if here.is_chief:
+            recover(path)
+            recover(path / "checkpoints")
     else:
         path = run_folder.new_path(run_dir)
+    strategy = _strategy(recipe, here)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(recipe.dtype)
     try:
@@ -110,10 +106,27 @@ def train(recipe, run_dir, progress=None, mamc_loss=None, resume=False):
         model = _best_model(path, recipe)
         run_folder.finish(path, model, *done)
     if here.workers > 1:
-        workers.wait_for_all(strategy)
+        with workers.loss_of_a_worker(here, path):
+            workers.wait_for_all(strategy)
     if not here.is_chief:
         model = _best_model(path, recipe)
     return Run(model, *run_folder.results(path), path)
+
+
+def _strategy(recipe, here):
+    if recipe.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    if here.workers == 1:
+        return devices.strategy(recipe.devices)
+    if recipe.devices > 1:
+        raise ValueError(
+            "Each of several machines uses all of its GPUs. Received: "
+            f"devices={recipe.devices} and a TF_CONFIG of {here.workers} "
+            "workers. Leave devices out; hide GPUs with CUDA_VISIBLE_DEVICES."
+        )
+    return workers.multi_worker_strategy()
 
 
 def _with_absolute_paths(recipe):
@@ -131,13 +144,13 @@ def _fit(recipe, path, progress, mamc_loss, begun, strategy, here):
     keras.utils.set_random_seed(recipe.seed)
     splits, notes = prepare_data(recipe, progress)
     train_set = splits["train"]
-    data = fingerprint(train_set)
+    data = fingerprint(train_set, splits["val"])
     saved = checkpoints.newest(path / "checkpoints") if begun else None
     if saved is not None and saved.data != data:
         raise ValueError(
-            "The training photos have changed since the run began. Received: "
-            f"{len(train_set)} photos of {len(train_set.class_names)} "
-            f"classes, another set than that of {str(path)!r}. Start a new "
+            "The photos have changed since the run began. Received: "
+            f"{len(train_set)} training and {len(splits['val'])} validation "
+            f"photos, another set than that of {str(path)!r}. Start a new "
             "run, or put the photos back."
         )
     plan = NPairPlan(
@@ -151,17 +164,23 @@ def _fit(recipe, path, progress, mamc_loss, begun, strategy, here):
         notes.append(line)
     model = build_model(recipe, train_set.class_names, mamc_loss)
     if saved is None and here.is_chief:
+        if begun:
+            _log.info("There is no checkpoint to go on from: a new start.")
         run_folder.start(path, recipe, notes)
 
     prepare = cached_batches if recipe.fast else live_batches
     trained, stream, validation = prepare(recipe, model, splits, progress)
+    counts = train_set.class_counts()
+    balanced = recipe.class_weights == "balanced"
+    class_weights = balanced_weights(counts) if balanced else None
     if here.workers > 1:
         preprocess = trained.preprocess_samples
-        stream = workers.shared_out(strategy, here, stream, preprocess)
+        stream = workers.shared_out(
+            strategy, here, stream, preprocess, class_weights
+        )
+        class_weights = None
         validation = workers.all_of_it(strategy, validation, preprocess)
-    counts = train_set.class_counts()
     compile_model(trained, recipe, plan.steps_per_epoch, counts)
-    balanced = recipe.class_weights == "balanced"
     best = BestPreset(
         model, trained, path / "preset", recipe.epochs, here.is_chief
     )
@@ -182,7 +201,7 @@ def _fit(recipe, path, progress, mamc_loss, begun, strategy, here):
                 epochs=part.last_epoch,
                 steps_per_epoch=plan.steps_per_epoch - part.first_step,
                 validation_data=validation,
-                class_weight=balanced_weights(counts) if balanced else None,
+                class_weight=class_weights,
                 shuffle=False,  # The plan has mixed the batches already.
                 callbacks=[best, recorder],
                 verbose=1 if _log.isEnabledFor(logging.INFO) else 0,
