@@ -96,8 +96,8 @@ class Recipe:
     dtype: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Precision of the computation; weights stay float32."""
     devices: int = 1
-    """GPUs of this machine to train on, with the result of one; without a
-    GPU, parts of the CPU."""
+    """GPUs of this machine to train on, with the result of one but for
+    dropout's draws; without a GPU, parts of the CPU."""
     deterministic: bool = False
     """Slower operations that give the same bits in every run on a GPU; on
     CPUs they do anyway. For the whole process."""
