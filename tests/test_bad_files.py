@@ -173,7 +173,7 @@ def test_training_and_evaluation_honour_it(photos, tmp_path):
 def test_the_command_trains_without_them(photos, tmp_path, monkeypatch):
     seen = {}
 
-    def train(recipe, run_dir, progress):
+    def train(recipe, run_dir, progress, resume):
         seen["splits"], _ = prepare_data(recipe, progress)
         raise ValueError("enough")
 

@@ -89,8 +89,10 @@ def assert_all_hold(folder, count, expected):
             assert sorted(arrays) == sorted(expected)
             for name in arrays:
                 np.testing.assert_array_equal(arrays[name], first[name])
+                # Gradients' running means are larger than the weights.
+                size = max(1, np.abs(expected[name]).max(initial=0))
                 np.testing.assert_allclose(
-                    arrays[name], expected[name], rtol=1e-5, atol=2e-6
+                    arrays[name], expected[name], rtol=1e-5, atol=2e-6 * size
                 )
 
 
