@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 SCRIPT = Path(__file__).parent / "scripts" / "worker.py"
+OPTIONS = ("--epochs", "2", "--class-weights", "balanced")
 PATIENCE = 400  # seconds; a hanging worker must not hang the tests
 
 pytestmark = pytest.mark.slow
@@ -21,12 +22,12 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
-    """Six classes, so that four workers have one each in every batch."""
+    """Six classes of 6 to 11, so that their weights matter."""
     rng = np.random.default_rng(0)
     root = tmp_path_factory.mktemp("photos")
     for i in range(6):
         (root / f"class{i}").mkdir()
-        for j in range(10):
+        for j in range(6 + i):
             pixels = rng.normal(40 * i, 40, (64, 64, 3)).clip(0, 255)
             image = Image.fromarray(pixels.astype("uint8"))
             image.save(root / f"class{i}" / f"{j}.jpg")
@@ -59,7 +60,7 @@ def start(photos, folder, count, *options):
         with log.with_suffix(".log").open("w") as stream:
             processes.append(
                 subprocess.Popen(
-                    [*command, "--epochs", "2", *options],
+                    [*command, *OPTIONS, *options],
                     env=environment,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
@@ -106,8 +107,8 @@ def alone(photos, tmp_path_factory):
         return dict(arrays), (folder / "run" / "history.csv").read_text()
 
 
-@pytest.mark.parametrize("count", [2, 4])
-def test_workers_are_one_process(photos, alone, tmp_path, count):
+def test_workers_are_one_process(photos, alone, tmp_path):
+    count = 4
     arrays, history = alone
     codes, logs = finish(start(photos, tmp_path, count), tmp_path)
     assert codes == [0] * count, logs
@@ -122,45 +123,21 @@ def test_workers_are_one_process(photos, alone, tmp_path, count):
     assert not list(run.glob(".*"))
 
 
-@pytest.mark.parametrize("devices", ["2", "3"])
-def test_devices_of_one_machine_are_one_device(
-    photos, alone, tmp_path, devices
-):
+def test_devices_of_one_machine_are_one_device(photos, alone, tmp_path):
     arrays, _ = alone
-    options = ("--devices", devices)
+    options = ("--devices", "3")
     codes, logs = finish(start(photos, tmp_path, 1, *options), tmp_path)
     assert codes == [0], logs
     assert_all_hold(tmp_path, 1, arrays)
 
 
-def test_balanced_classes_on_two_workers(photos, tmp_path):
-    """`fit` cannot add class weights there; a lone process is the measure."""
-    for i in range(4):
-        (photos / "class5" / f"{i}.jpg").rename(tmp_path / f"{i}.jpg")
-    options = ("--class-weights", "balanced")
-    for count in (1, 2):
-        folder = tmp_path / str(count)
-        codes, logs = finish(start(photos, folder, count, *options), folder)
-        assert codes == [0] * count, logs
-    assert_all_hold(
-        tmp_path / "2", 2, dict(np.load(tmp_path / "1" / "worker-0.npz"))
-    )
-    for i in range(4):
-        (tmp_path / f"{i}.jpg").rename(photos / "class5" / f"{i}.jpg")
-
-
-def test_deterministic_twice(photos, tmp_path):
-    """Its operations are there for all that training does, and repeat."""
-    held = []
-    for name in ("one", "two"):
-        folder = tmp_path / name
-        options = ("--deterministic", "--no-fast")
-        codes, logs = finish(start(photos, folder, 1, *options), folder)
-        assert codes == [0], logs
-        with np.load(folder / "worker-0.npz") as arrays:
-            held.append(dict(arrays))
-    for name, array in held[0].items():
-        np.testing.assert_array_equal(array, held[1][name])
+def test_deterministic_operations_are_there(photos, alone, tmp_path):
+    """TensorFlow refuses what it cannot repeat; nothing here is refused."""
+    arrays, _ = alone
+    options = ("--deterministic",)
+    codes, logs = finish(start(photos, tmp_path, 1, *options), tmp_path)
+    assert codes == [0], logs
+    assert_all_hold(tmp_path, 1, arrays)
 
 
 def test_a_killed_worker_ends_the_others_and_all_go_on(photos, alone, tmp_path):
