@@ -26,7 +26,7 @@ def kills():
     """What was hit how often, and whether the run came out the same."""
     *measured, end = rows("results/kills.csv")
     hits = grouped(measured, "hit")
-    lines = [[hit, len(group)] for (hit,), group in sorted(hits.items())]
+    lines = [[hit, str(len(group))] for (hit,), group in sorted(hits.items())]
     same = "equal" if end["same_history"] == "True" else "**another**"
     return (
         f"{table(('the kill hit the run while it was', 'kills'), lines)}\n\n"
