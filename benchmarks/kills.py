@@ -87,10 +87,11 @@ def kill_once(start, run, delay):
             time.sleep(0.02)
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.communicate()  # Waits, and closes the pipe.
         return True
+    said = process.communicate()[1]
     if process.returncode:
-        raise RuntimeError(process.stderr.read()[-2000:])
+        raise RuntimeError(said[-2000:])
     return False
 
 
