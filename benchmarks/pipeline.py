@@ -13,7 +13,6 @@ Run: python benchmarks/pipeline.py FOLDER [--enlarge 2] [--turns 3]
 import argparse
 import dataclasses
 import os
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
+from memory import peak_mb
 from PIL import Image
 from results import append_row
 from results import is_done
@@ -69,10 +69,6 @@ def enlarge(images, factor, folder):
         paths.append(f"{folder}/{i}.jpg")
         larger.save(paths[-1], quality=90)
     return dataclasses.replace(images, paths=tuple(paths))
-
-
-def peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def big_photo(folder):

@@ -11,7 +11,6 @@ Run: python benchmarks/planner.py [--repeats 3] [--name plain]
 
 import argparse
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from memory import peak_mb
 from results import append_row
 from results import read_rows
 
@@ -32,7 +32,7 @@ SIZES += ((10_000_000, 10_000), (10_000_000, 1_000_000))
 def measure(name, images, classes):
     """Plans one epoch and returns a row of numbers."""
     labels = np.random.default_rng(0).integers(classes, size=images)
-    before = _peak_mb()
+    before = peak_mb()
     start = time.perf_counter()
     plan = NPairPlan(labels, 16, 2)
     batches = plan.iter_batches(0)
@@ -48,13 +48,9 @@ def measure(name, images, classes):
         "steps": plan.steps_per_epoch,
         "seconds_to_first_batch": round(first - start, 3),
         "batches_per_second": round(plan.steps_per_epoch / (end - start)),
-        "peak_mb": round(_peak_mb() - before),
+        "peak_mb": round(peak_mb() - before),
         "machine": f"{platform.machine()}, numpy {np.__version__}",
     }
-
-
-def _peak_mb():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def show():

@@ -32,10 +32,15 @@ def atomic_path(path):
             os.replace(path, holder / ".old")
         os.replace(temporary, path)
     finally:
-        old = holder / ".old"
-        if old.exists() and not path.exists():
-            os.replace(old, path)
-        shutil.rmtree(holder, ignore_errors=True)
+        _discard(holder, path)
+
+
+def _discard(holder, path):
+    """Removes a temporary folder, but for the only copy of `path`."""
+    old = holder / ".old"
+    if old.exists() and not path.exists():
+        os.replace(old, path)
+    shutil.rmtree(holder, ignore_errors=True)
 
 
 def recover(folder):
@@ -48,11 +53,7 @@ def recover(folder):
         folder: str or Path that nobody writes into now.
     """
     for holder in Path(folder).glob(".*.????????"):
-        target = holder.parent / holder.name[1:-9]
-        old = holder / ".old"
-        if old.exists() and not target.exists():
-            os.replace(old, target)
-        shutil.rmtree(holder, ignore_errors=True)
+        _discard(holder, holder.parent / holder.name[1:-9])
 
 
 def write_text(path, text):

@@ -1,4 +1,4 @@
-"""What `fit` and `evaluate` need when several machines train together."""
+"""Datasets that a strategy has dealt out already, in `fit` and `evaluate`."""
 
 import keras
 
@@ -42,40 +42,6 @@ class DistributedMixin:
             return keras.Model.evaluate(self, x, **kwargs)
         return super().evaluate(x, y, **kwargs)
 
-    if keras.backend.backend() == "tensorflow":
-
-        def train_step(self, data):
-            """One optimisation step.
-
-            Args:
-                data: batch, or this replica's piece of one.
-
-            Returns:
-                dict of metrics.
-            """
-            return _for_workers(super().train_step(data))
-
-        def test_step(self, data):
-            """Measures one batch.
-
-            Args:
-                data: batch, or this replica's piece of one.
-
-            Returns:
-                dict of metrics.
-            """
-            return _for_workers(super().test_step(data))
-
 
 def _is_distributed(x):
     return type(x).__name__.startswith("DistributedDataset")
-
-
-def _for_workers(logs):
-    """Gives metrics the axis along which Keras averages over workers."""
-    import tensorflow as tf
-
-    strategy = tf.distribute.get_strategy()
-    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return {name: value[None] for name, value in logs.items()}
-    return logs

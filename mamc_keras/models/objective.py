@@ -91,7 +91,7 @@ class ObjectiveMixin:
         logs = super().compute_metrics(x, y, y_pred, sample_weight)
         if not training:
             logs = {k: v for k, v in logs.items() if k not in self.term_metrics}
-        return logs
+        return replicas.for_keras(logs)
 
     def _get_metrics_result_or_logs(self, logs):
         # Keras compares the names: without the terms in them it would report

@@ -180,6 +180,25 @@ def total(value):
     return context.all_reduce("SUM", ops.sum(value))
 
 
+def for_keras(logs):
+    """Gives metrics the axis along which Keras averages over machines.
+
+    Args:
+        logs: dict of scalars, a replica's.
+
+    Returns:
+        dict of tensors `(1,)` on several machines, otherwise `logs`.
+    """
+    if replica_context() is None:
+        return logs
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return {name: value[None] for name, value in logs.items()}
+    return logs
+
+
 def unscaled(value):
     """Undoes the division of a loss by the number of replicas, for logs.
 

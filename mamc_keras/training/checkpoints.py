@@ -61,7 +61,7 @@ def write(folder, checkpoint):
         `Path` of the file.
     """
     name = f"epoch-{checkpoint.epoch:05d}-step-{checkpoint.step:08d}.npz"
-    fields = dataclasses.asdict(checkpoint)
+    fields = dict(vars(checkpoint))  # asdict would copy every array.
     arrays = fields.pop("arrays")
     with atomic_path(folder / name) as temporary:
         # The names too: a damaged table of contents may lose some silently.
