@@ -108,6 +108,7 @@ def test_predict_and_explain(trained_run, photo_folder, tmp_path, capsys):
     assert f"wrote {out}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_export_then_predict_by_the_file(
     trained_run, photo_folder, tmp_path, capsys
 ):

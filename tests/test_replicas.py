@@ -49,6 +49,7 @@ def assert_equal_to_one(rows):
             assert math.isfinite(gap) and gap <= float(row["tolerance"]), row
 
 
+@pytest.mark.slow
 def test_three_replicas_equal_one(tmp_path):
     rows = run_rows(tmp_path, "--replicas", "3", "--rows", *QUICK)
     assert [row["configuration"] for row in rows] == QUICK
