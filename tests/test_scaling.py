@@ -81,7 +81,7 @@ def test_tables_of_the_measured_rows():
 
 @pytest.mark.slow
 def test_blocks_bound_the_memory(tmp_path):
-    # 2,048 rows, a matrix of 17 MB; blocks of 1 MB.
+    # 4,096 rows, a matrix of 67 MB; blocks of 1 MB.
     peaks = {}
     for form, batch_size, xla in (
         ("direct", "known", "0"),
@@ -92,7 +92,7 @@ def test_blocks_bound_the_memory(tmp_path):
         out = tmp_path / f"{form}-{batch_size}-{xla}.csv"
         command = [sys.executable, str(BENCHMARKS / "large_batches.py")]
         command += ["--repeats", "1", "--bound", str(2**20), "--out", str(out)]
-        command += ["--one", "1024", "2", form, batch_size, xla]
+        command += ["--one", "2048", "2", form, batch_size, xla]
         subprocess.run(command, check=True, capture_output=True)
         with out.open(newline="") as stream:
             (row,) = csv.DictReader(stream)
