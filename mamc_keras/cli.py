@@ -10,6 +10,7 @@ from rich.logging import RichHandler
 
 from mamc_keras.commands import data
 from mamc_keras.commands import model
+from mamc_keras.commands import preset
 from mamc_keras.commands.console import console
 from mamc_keras.recipe import Recipe
 from mamc_keras.recipe import load_recipe
@@ -67,6 +68,8 @@ def main(arguments=None):
             "predict": model.predict,
             "explain": model.explain,
             "export": model.export,
+            "classes": preset.classes,
+            "push": preset.push,
         }
         code = tyro.extras.subcommand_cli_from_dict(
             commands,

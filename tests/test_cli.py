@@ -24,7 +24,11 @@ def fails(capsys, *arguments):
 
 
 @pytest.mark.parametrize(
-    "command", ["check", "train", "evaluate", "predict", "explain", "export"]
+    "command",
+    [
+        *("check", "split", "shard", "train", "evaluate", "predict"),
+        *("explain", "export", "classes", "push"),
+    ],
 )
 def test_help_starts_with_an_example(command, capsys):
     with pytest.raises(SystemExit) as error:

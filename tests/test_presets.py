@@ -12,7 +12,7 @@ from small import encoder
 
 from mamc_keras import MAMCImageClassifier
 from mamc_keras import MAMCLoss
-from mamc_keras.models.presets import load_backbone
+from mamc_keras.models.backbones import load_backbone
 
 SCALE = {"scale": 1 / 128, "offset": -1.0, "image_size": (32, 32)}
 NAMES = ("Löwe", "kiwi 2", "c", "d")

@@ -1,9 +1,12 @@
 """The fine-grained classifier: backbone -> OSME -> logits and embeddings."""
 
+import logging
+
 import keras
 import keras_hub
 
 from mamc_keras.mamc_loss import MAMCLoss
+from mamc_keras.models.classes import ClassesMixin
 from mamc_keras.models.distributed import DistributedMixin
 from mamc_keras.models.encoder import MAMCBackbone
 from mamc_keras.models.encoder import as_backbone
@@ -13,12 +16,18 @@ from mamc_keras.models.objective import term_names
 from mamc_keras.models.preprocessing import MAMCImageClassifierPreprocessor
 from mamc_keras.models.preprocessing import as_preprocessor
 from mamc_keras.models.presets import PresetMixin
+from mamc_keras.models.quantized import QuantizeMixin
+from mamc_keras.models.quantized import policies_of
 from mamc_keras.osme import OSME
+
+_log = logging.getLogger("mamc_keras")
 
 
 @keras.saving.register_keras_serializable(package="mamc_keras")
 class MAMCImageClassifier(
     PresetMixin,
+    ClassesMixin,
+    QuantizeMixin,
     DistributedMixin,
     ObjectiveMixin,
     InferenceMixin,
@@ -55,6 +64,8 @@ class MAMCImageClassifier(
         image_size: `(height, width)` in pixels. Needed with `grid_size=None`
             when neither backbone nor preprocessor knows it.
         class_names: sequence of `K` str, saved in the preset.
+        head_dtype: dtype policy of OSME and classifier; the backbone's by
+            default.
         **kwargs: `name`, `compile`, see `keras_hub.models.Task`.
 
     Input shape:
@@ -92,6 +103,7 @@ class MAMCImageClassifier(
         image_size=None,
         class_names=None,
         use_gates=True,
+        head_dtype=None,
         **kwargs,
     ):
         if class_names is not None and len(class_names) != num_classes:
@@ -105,7 +117,9 @@ class MAMCImageClassifier(
         # === Layers ===
         self.backbone = as_backbone(backbone)
         self.preprocessor = as_preprocessor(preprocessor, image_size)
-        dtype = self.backbone.dtype_policy
+        dtype = keras.dtype_policies.get(
+            head_dtype or self.backbone.dtype_policy
+        )
         if num_attentions:
             self.osme = OSME(
                 num_attentions,
@@ -169,6 +183,7 @@ class MAMCImageClassifier(
         self.activation = activation
         self.image_size = tuple(size) if size else None
         self.class_names = tuple(class_names) if class_names else None
+        self.head_dtype = head_dtype
         self.term_metrics = {
             name: keras.metrics.Mean(name=name)
             for name in (term_names(self.mamc_loss) if mamc_weight else ())
@@ -197,6 +212,11 @@ class MAMCImageClassifier(
 
     def get_config(self):
         config = super(keras_hub.models.ImageClassifier, self).get_config()
+        head = policies_of(
+            [self.osme, self.output_dense], self.concat.dtype_policy
+        )
+        if head is None and self.head_dtype is not None:
+            head = keras.dtype_policies.get(self.head_dtype)
         config.update(
             num_classes=self.num_classes,
             num_attentions=self.num_attentions,
@@ -210,6 +230,7 @@ class MAMCImageClassifier(
             activation=self.activation,
             image_size=self.image_size,
             class_names=self.class_names,
+            head_dtype=head and keras.dtype_policies.serialize(head),
         )
         return config
 
@@ -222,4 +243,9 @@ class MAMCImageClassifier(
         if names and len(names) != config["num_classes"]:
             # KerasHub's from_preset(num_classes=k) changes only the number.
             config["class_names"] = None
+            _log.warning(
+                "keras_hub.models.ImageClassifier.from_preset(num_classes=...)"
+                " starts OSME afresh. MAMCImageClassifier.from_preset keeps "
+                "the trained one."
+            )
         return super().from_config(config)

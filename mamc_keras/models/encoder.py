@@ -1,5 +1,8 @@
 """The one backbone class of this package: it wraps any network with a map."""
 
+import copy
+from collections import Counter
+
 import keras
 import keras_hub
 
@@ -68,14 +71,41 @@ class MAMCBackbone(keras_hub.models.Backbone):
         config = dict(config)
         encoder = config["encoder"]
         if isinstance(encoder, dict):
-            # A dtype asked for in from_preset must reach the encoder too.
-            inner = dict(encoder["config"])
-            if config.get("dtype") is not None and "dtype" in inner:
-                inner["dtype"] = config["dtype"]
+            wanted = keras.dtype_policies.get(config.get("dtype"))
             config["encoder"] = keras.saving.deserialize_keras_object(
-                {**encoder, "config": inner}
+                _in_policy(encoder, wanted)
             )
         return super().from_config(config)
+
+
+def _in_policy(encoder, wanted):
+    """Gives a serialised encoder the policy that was asked for.
+
+    A functional model's layers have a policy each, and some may have one of
+    their own: only the most frequent one is replaced.
+    """
+    is_map = isinstance(wanted, keras.dtype_policies.DTypePolicyMap)
+    if is_map or wanted.quantization_mode is not None:
+        return encoder  # Its layers say themselves how they are quantised.
+    encoder = copy.deepcopy(encoder)
+    policies = list(_policies(encoder))
+    names = Counter(policy["name"] for policy in policies)
+    for policy in policies:
+        if policy["name"] == names.most_common(1)[0][0]:
+            policy["name"] = wanted.name
+    return encoder
+
+
+def _policies(config):
+    """Yields the config of every plain dtype policy in a nested config."""
+    if isinstance(config, list | tuple):
+        for value in config:
+            yield from _policies(value)
+    elif isinstance(config, dict):
+        if config.get("class_name") == "DTypePolicy":
+            yield config["config"]
+        else:
+            yield from _policies(list(config.values()))
 
 
 def as_backbone(network):

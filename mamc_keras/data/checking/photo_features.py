@@ -4,8 +4,8 @@ import numpy as np
 import tensorflow as tf
 
 from mamc_keras.data.pipeline import plain_dataset
+from mamc_keras.models.backbones import load_backbone
 from mamc_keras.models.preprocessing import as_preprocessor
-from mamc_keras.models.presets import load_backbone
 
 PRESET = "efficientnet_lite0_imagenet"
 BATCH_SIZE = 32
