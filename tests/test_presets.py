@@ -1,6 +1,8 @@
+import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import keras
@@ -96,6 +98,38 @@ def test_new_classes_keep_the_trained_osme_unless_asked(model, preset):
         str(preset), num_classes=6
     )
     assert hub.class_names is None and hub.num_classes == 6
+
+
+STORED = Path(__file__).parent / "data" / "preset_format_1"
+
+
+def test_presets_of_earlier_versions_load():
+    loaded = MAMCImageClassifier.from_preset(STORED)
+    assert loaded.class_names == ("ant", "bee", "cow", "dog")
+    assert loaded.num_attentions == 3 and loaded.mamc_weight == 0.25
+    assert loaded.mamc_loss.temperature == 0.3
+    images, _ = batch()
+    with np.load(STORED / "answers.npz") as answers:
+        for name, got in (
+            ("logits", loaded.predict(images, verbose=0)),
+            ("embeddings", loaded.embed(images)),
+        ):
+            np.testing.assert_allclose(got, answers[name], atol=1e-5)
+
+
+def test_presets_of_later_versions_are_refused(tmp_path):
+    shutil.copytree(STORED, tmp_path / "later")
+    file = tmp_path / "later" / "metadata.json"
+    metadata = json.loads(file.read_text())
+    assert metadata["mamc_keras"]["format"] == 1
+    # Presets from before there was a number are as format 1.
+    del metadata["mamc_keras"]
+    file.write_text(json.dumps(metadata))
+    MAMCImageClassifier.from_preset(tmp_path / "later")
+    metadata["mamc_keras"] = {"format": 2, "version": "9.0"}
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(ValueError, match="newer mamc_keras.*version 9.0"):
+        MAMCImageClassifier.from_preset(tmp_path / "later")
 
 
 def test_keras_file_round_trip(model, tmp_path):

@@ -18,6 +18,30 @@ from mamc_keras.training.best_preset import BestPreset
 SMALL = Recipe(image_size=(64, 64), embedding_dim=16, epochs=2)
 
 
+def test_training_goes_on_from_a_trained_preset(trained_run, caplog):
+    names = ["yellow_cup", "red_cup", "blue_cup", "green_cup"]
+    recipe = dataclasses.replace(
+        SMALL, preset=str(trained_run), dropout=0.5, mamc_weight=0.25
+    )
+    with caplog.at_level("INFO", logger="mamc_keras"):
+        model = build_model(recipe, names)
+    assert "4 classes: 3 keep their weights" in caplog.text
+    assert model.class_names == tuple(names)
+    assert (model.dropout, model.mamc_weight) == (0.5, 0.25)
+    before = MAMCImageClassifier.from_preset(trained_run)
+    photos = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3))
+    np.testing.assert_array_equal(model.embed(photos), before.embed(photos))
+    old = [before.class_names.index(name) for name in names[1:]]
+    kernels = [m.output_dense.kernel.numpy() for m in (model, before)]
+    np.testing.assert_array_equal(kernels[0][:, 1:], kernels[1][:, old])
+    other = dataclasses.replace(recipe, embedding_dim=32)
+    with pytest.raises(ValueError, match="embedding_dim=16 instead of 32"):
+        build_model(other, names)
+    other = dataclasses.replace(recipe, image_size=(96, 96))
+    with pytest.raises(ValueError, match=r"for \(64, 64\)"):
+        build_model(other, names)
+
+
 def test_run_folder_explains_itself(trained_run):
     names = {path.name for path in trained_run.iterdir()}
     assert names >= {

@@ -48,13 +48,10 @@ class ClassesMixin:
                 "Received: a quantised classifier. Load the preset that was "
                 "saved before quantize()."
             )
-        config.update(
-            backbone=self.backbone,
-            preprocessor=self.preprocessor,
-            num_classes=num_classes or len(class_names),
-            class_names=class_names,
-            **changes,
-        )
+        config.update(backbone=self.backbone, preprocessor=self.preprocessor)
+        config["num_classes"] = num_classes or len(class_names)
+        config["class_names"] = class_names
+        config.update(changes)
         model = type(self).from_config(config)
         kept = 0
         if not reset_osme:

@@ -33,6 +33,8 @@ def _say_float32(file):
 
 def _say_format(file):
     metadata = json.loads(file.read_text(encoding="utf-8"))
+    # KerasHub takes the first base class, which here is a part of ours.
+    metadata["tasks"] = ["ImageClassifier"]
     metadata[FORMAT_KEY] = {"format": FORMAT, "version": __version__}
     file.write_text(json.dumps(metadata, indent=4), encoding="utf-8")
 

@@ -1,4 +1,9 @@
-"""Trains the classifier on another backend, through compute_loss alone."""
+"""Trains the classifier on another backend, through compute_loss alone.
+
+And loads a preset that TensorFlow saved.
+"""
+
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -24,4 +29,11 @@ assert set(model.evaluate(images, labels, verbose=0, return_dict=True)) == {
 assert model.predict(images, verbose=0).shape == (12, 6)
 assert model.embed(images).shape == (12, 2, 8)
 assert np.isfinite(model.attend(images)).all()
+stored = Path(__file__).parents[1] / "data" / "preset_format_1"
+loaded = MAMCImageClassifier.from_preset(stored)
+images, _ = batch()
+with np.load(stored / "answers.npz") as answers:
+    np.testing.assert_allclose(
+        loaded.embed(images), answers["embeddings"], rtol=1e-3, atol=1e-3
+    )
 print(keras.backend.backend(), "learns")
