@@ -9,7 +9,6 @@ from small import batch
 from mamc_keras import MAMCImageClassifier
 from mamc_keras.export.litert import export_litert
 from mamc_keras.lite import Classifier
-from mamc_keras.models.efficientnet_lite import load_efficientnet_lite
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 SIZE = (64, 64)
@@ -33,9 +32,31 @@ def hub_resnet():
     )
 
 
-def hub_densenet():
-    return keras_hub.models.DenseNetBackbone(
-        stackwise_num_repeats=[2, 2], image_shape=(*SIZE, 3)
+def hub_hgnet():
+    """Gives a dict of maps, the smallest one last."""
+    return keras_hub.models.HGNetV2Backbone(
+        depths=[1, 1],
+        embedding_size=16,
+        hidden_sizes=[32, 64],
+        stem_channels=[3, 8, 16],
+        hidden_act="relu",
+        use_learnable_affine_block=False,
+        stackwise_stage_filters=[(16, 8, 32, 1, 1, 3), (32, 16, 64, 1, 1, 3)],
+        apply_downsample=[False, True],
+        use_lightweight_conv_block=[False, False],
+        image_shape=(*SIZE, 3),
+    )
+
+
+def hub_vit():
+    """Gives a class token and those of the patches."""
+    return keras_hub.models.ViTBackbone(
+        patch_size=16,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=32,
+        mlp_dim=64,
+        image_shape=(*SIZE, 3),
     )
 
 
@@ -51,20 +72,12 @@ def keras_cv_resnet():
     )
 
 
-def lite(number):
-    name = f"efficientnet_lite{number}_imagenet"
-    return lambda: load_efficientnet_lite(name, SIZE)[0]
-
-
+# One of a kind; benchmarks/backbones.py runs every family at its full size.
 BACKBONES = {
     "applications MobileNetV2": application("MobileNetV2", alpha=0.35),
-    "applications ResNet50": application("ResNet50"),
-    "applications EfficientNetB0": application("EfficientNetB0"),
-    "applications ConvNeXtTiny": application("ConvNeXtTiny"),
     "hub ResNet": hub_resnet,
-    "hub DenseNet": hub_densenet,
-    "hub EfficientNet-Lite1": lite(1),
-    "hub EfficientNet-Lite2": lite(2),
+    "hub HGNetV2": hub_hgnet,
+    "hub ViT": hub_vit,
     "keras-cv ResNetV2": keras_cv_resnet,
 }
 

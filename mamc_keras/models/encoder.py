@@ -1,10 +1,13 @@
 """The one backbone class of this package: it wraps any network with a map."""
 
 import copy
+import math
 from collections import Counter
 
 import keras
 import keras_hub
+
+MOST_OTHERS = 8  # tokens of a transformer that are no patch
 
 
 @keras.saving.register_keras_serializable(package="mamc_keras")
@@ -16,9 +19,11 @@ class MAMCBackbone(keras_hub.models.Backbone):
     our classifier, and that KerasHub's own presets never do.
 
     Args:
-        encoder: `keras.Model` with one image input and one 4-D output: a
+        encoder: `keras.Model` with one image input and a 4-D output: a
             KerasHub or keras-cv backbone, a `keras.applications` network with
-            `include_top=False`, or a functional model of your own.
+            `include_top=False`, or a functional model of your own. Of several
+            outputs the last is taken, and the patch tokens of a transformer
+            are put back where they come from.
         dtype: dtype policy of the backbone. Defaults to the encoder's own.
         **kwargs: `name` and `trainable`, see `keras.Model`.
 
@@ -29,7 +34,7 @@ class MAMCBackbone(keras_hub.models.Backbone):
         `(batch_size, map_height, map_width, channels)`.
 
     Raises:
-        ValueError: if the encoder has no single 4-D output.
+        ValueError: if no output of the encoder can be read as a map.
     """
 
     def __init__(self, encoder, dtype=None, **kwargs):
@@ -39,24 +44,18 @@ class MAMCBackbone(keras_hub.models.Backbone):
                 f"{encoder!r}. Pass for example "
                 "keras.applications.MobileNetV2(include_top=False)."
             )
-        outputs = getattr(encoder, "output", None)
-        if len(getattr(outputs, "shape", ())) != 4:
-            raise ValueError(
-                "The encoder must give one feature map (batch, height, width, "
-                f"channels). Received: {encoder.name} with output {outputs}. "
-                "Leave out its pooling and classifier (include_top=False)."
-            )
         # === Layers ===
         self.encoder = encoder
         # === Functional Model ===
-        image = keras.Input(
-            encoder.input_shape[1:],
-            dtype=encoder.inputs[0].dtype,
-            name="image",
+        shape = encoder.inputs[0].shape[1:]
+        image = keras.Input(shape, dtype=encoder.inputs[0].dtype, name="image")
+        named = isinstance(encoder.input, dict)
+        outputs = encoder(
+            dict.fromkeys(encoder.input, image) if named else image
         )
         super().__init__(
             inputs=image,
-            outputs=encoder(image),
+            outputs=feature_map(outputs, shape, encoder.name),
             dtype=dtype or encoder.dtype_policy,
             **kwargs,
         )
@@ -76,6 +75,53 @@ class MAMCBackbone(keras_hub.models.Backbone):
                 _in_policy(encoder, wanted)
             )
         return super().from_config(config)
+
+
+def feature_map(outputs, image_shape, name):
+    """Finds the feature map in what an encoder gives.
+
+    Args:
+        outputs: tensor, or list or dict of tensors with the last stage last.
+        image_shape: `(height, width, channels)` of the images.
+        name: str, of the encoder, for the message.
+
+    Returns:
+        Tensor `(batch_size, map_height, map_width, channels)`.
+
+    Raises:
+        ValueError: when there is none.
+    """
+    last = outputs
+    if isinstance(outputs, dict):
+        last = list(outputs.values())[-1]
+    elif isinstance(outputs, list | tuple):
+        last = outputs[-1]
+    shape = last.shape
+    if len(shape) == 4:
+        return last
+    grid = _grid(shape, image_shape) if len(shape) == 3 else None
+    if grid is None:
+        raise ValueError(
+            "The encoder must give one feature map (batch, height, width, "
+            f"channels). Received: {name} with output {outputs}. "
+            "Leave out its pooling and classifier (include_top=False); tokens "
+            "need a fixed image size."
+        )
+    # Class and register tokens come before those of the patches.
+    patches = last[:, shape[1] - grid[0] * grid[1] :]
+    return keras.ops.reshape(patches, (-1, *grid, shape[2]))
+
+
+def _grid(shape, image_shape):
+    """Rows and columns of the patches, `None` when they do not fit."""
+    tokens, (height, width) = shape[1], image_shape[:2]
+    if None in (tokens, height, width):
+        return None
+    divisor = math.gcd(height, width)
+    rows, columns = height // divisor, width // divisor
+    scale = math.isqrt(tokens // (rows * columns))
+    others = tokens - scale**2 * rows * columns
+    return (scale * rows, scale * columns) if others <= MOST_OTHERS else None
 
 
 def _in_policy(encoder, wanted):

@@ -23,6 +23,12 @@ def split_encoder(encoder, image_size):
     Raises:
         ValueError: when the network has no such cut.
     """
+    if len(getattr(encoder.output, "shape", ())) != 4:
+        raise ValueError(
+            "This backbone cannot be cut into a frozen and a trained half. "
+            f"Received: {encoder.name}, whose output is not one feature map. "
+            "Train it whole: fast=False."
+        )
     candidates = _bottlenecks(encoder)
     probe = keras.Model(encoder.input, [*candidates, encoder.output])
     channels = encoder.input_shape[-1]
