@@ -21,6 +21,8 @@ from markdown import grouped
 from markdown import rows
 from markdown import spread
 from markdown import table
+from preset_tables import backbones
+from preset_tables import grow
 from scaling_tables import communication
 from scaling_tables import large_batches
 from scaling_tables import scaling
@@ -31,6 +33,7 @@ PAGES = [
     HERE.parent / "docs/reproduction.md",
     HERE.parent / "docs/devices.md",
     HERE.parent / "docs/scaling.md",
+    HERE.parent / "docs/presets.md",
 ]
 DEMO = HERE / "demo_results.json"
 NAMES = {
@@ -153,6 +156,8 @@ TABLES = {
     "large_batches": large_batches,
     "kills": kills,
     "replicas": replicas,
+    "backbones": backbones,
+    "grow": grow,
 }
 
 

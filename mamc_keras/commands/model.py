@@ -105,13 +105,14 @@ def evaluate(
     written(*paths)
 
 
-def predict(model: Argument[Path], photos: Argument[list[Path]], top: int = 3):
+def predict(model: Argument[str], photos: Argument[list[Path]], top: int = 3):
     """Names the most probable classes of photos.
 
     Example: mamc predict runs/first/preset photo.jpg
 
     Args:
-        model: run folder, preset folder or .tflite file.
+        model: run folder, preset folder, .tflite file, or a handle such as
+            hf://USER/NAME.
         photos: image files.
         top: how many classes to name.
     """
@@ -123,7 +124,7 @@ def predict(model: Argument[Path], photos: Argument[list[Path]], top: int = 3):
 
 
 def explain(
-    preset: Argument[Path],
+    preset: Argument[str],
     photos: Argument[list[Path]],
     out: Path = Path("attention.png"),
 ):
@@ -132,7 +133,7 @@ def explain(
     Example: mamc explain runs/first photo.jpg --out attention.png
 
     Args:
-        preset: run folder or preset folder.
+        preset: run folder, preset folder, or a handle such as hf://USER/NAME.
         photos: image files.
         out: the PNG to write.
     """

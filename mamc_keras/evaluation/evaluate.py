@@ -23,7 +23,7 @@ def preset_folder(path):
     """Finds the preset in a run folder; a preset folder is itself.
 
     Args:
-        path: str or Path.
+        path: str or Path, or the name of a preset in `saved_models`.
 
     Returns:
         `Path` of the preset folder.
@@ -31,10 +31,11 @@ def preset_folder(path):
     Raises:
         ValueError: when there is none.
     """
-    path = Path(path)
-    for folder in (path / "preset", path):
-        if (folder / "task.json").is_file():
-            return folder
+    from mamc_keras.models.backbones import find_preset
+
+    folder = Path(find_preset(path))
+    if (folder / "task.json").is_file():
+        return folder
     raise ValueError(
         f"There is no trained preset. Received: {str(path)!r}. Give a run "
         "folder of mamc train, or a folder that save_to_preset wrote."
@@ -42,7 +43,7 @@ def preset_folder(path):
 
 
 def load_model(path):
-    """Loads the classifier of a run folder or preset folder.
+    """Loads the classifier of a run folder, preset folder or handle.
 
     Args:
         path: str or Path.
@@ -52,6 +53,8 @@ def load_model(path):
     """
     from mamc_keras.models import MAMCImageClassifier
 
+    if "://" in str(path):
+        return MAMCImageClassifier.from_preset(path)
     return MAMCImageClassifier.from_preset(preset_folder(path))
 
 
@@ -208,7 +211,8 @@ def answer(path, photos, top=3):
     """Names the most probable classes of photos, by preset or .tflite.
 
     Args:
-        path: str or Path of a run folder, preset folder or .tflite file.
+        path: str or Path of a run folder, preset folder or .tflite file, or a
+            hub's handle.
         photos: list of str or Path.
         top: int.
 
