@@ -8,6 +8,7 @@ import huggingface_hub
 import kagglehub
 import numpy as np
 import pytest
+from PIL import Image
 from small import batch
 from small import encoder
 
@@ -61,7 +62,10 @@ class Hub:
 
     def __init__(self, monkeypatch, folder):
         self.files, self.calls, self.folder = set(), [], folder
-        for name in ("create_repo", "upload_file", "file_exists"):
+        for name in (
+            *("create_repo", "upload_file", "file_exists"),
+            "hf_hub_download",
+        ):
             monkeypatch.setattr(huggingface_hub, name, getattr(self, name))
         monkeypatch.setattr(huggingface_hub, "upload_folder", self.keep)
         monkeypatch.setattr(kagglehub, "model_upload", self.kaggle)
@@ -79,6 +83,12 @@ class Hub:
 
     def file_exists(self, repo_id, filename):
         return filename in self.files
+
+    def hf_hub_download(self, repo_id, filename):
+        assert repo_id == "me/animals"
+        if not (self.folder / filename).exists():
+            raise FileNotFoundError(filename)
+        return str(self.folder / filename)
 
     def keep(self, repo_id, folder_path):
         self.calls.append(("folder", repo_id))
@@ -109,7 +119,7 @@ def test_dry_run_shows_the_folder_and_sends_nothing(run, hub, tmp_path, capsys):
     assert "nothing was sent" in said and not hub.calls
 
 
-def test_pushed_to_hugging_face_with_our_card(run, hub, tmp_path):
+def test_pushed_to_hugging_face_and_used_from_there(run, hub, tmp_path, capsys):
     out = tmp_path / "animals"
     terms = "Animals, https://example.org, CC0"
     push(
@@ -135,6 +145,15 @@ def test_pushed_to_hugging_face_with_our_card(run, hub, tmp_path):
     assert card == (out / "README.md").read_text("utf-8")
     loaded = MAMCImageClassifier.from_preset(hub.folder)
     assert loaded.class_names == NAMES
+    photo = tmp_path / "photo.png"
+    Image.fromarray(np.full((40, 50, 3), 99, np.uint8)).save(photo)
+    capsys.readouterr()
+    main(["predict", "hf://me/animals", str(photo), "--top", "4"])
+    said = capsys.readouterr().out
+    assert all(name in said for name in NAMES)
+    picture = tmp_path / "attention.png"
+    main(["explain", "hf://me/animals", str(photo), "--out", str(picture)])
+    assert picture.exists()
 
 
 def test_pushed_to_kaggle(preset, hub, tmp_path):
