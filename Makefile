@@ -1,6 +1,8 @@
 # Two commands are all that a newcomer needs: make demo, make test.
 PYTHON ?= python3.11
 BIN := .venv/bin
+# A file's tests stay in one process: they share what is slow to make.
+PARALLEL ?= --numprocesses 2 --dist loadfile
 
 .PHONY: install demo test test-slow check-gpu lint format clean
 
@@ -17,10 +19,10 @@ demo: install
 
 test: install
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
 test-slow: install
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow $(PARALLEL)
 
 # On a machine with NVIDIA GPUs; CUDA comes from PyPI, only the driver is needed.
 check-gpu: install
