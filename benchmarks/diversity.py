@@ -2,9 +2,11 @@
 
 For each run folder: how alike the branches' maps are, how often their peaks
 lie in the bird's box and within a seventh of the view (one cell of the map)
-of each of its 15 parts, and how often by chance. Test photos; nothing is
-chosen here. One CSV row a run, branch and part; "(box)" and "(likeness)" are
-rows of their own. Finished runs are skipped.
+of each of its 15 parts, and how often by chance. Three maps: "attention", the
+mean of relu(S^p); "evidence", what each place adds to the answer's logit; and
+"against", to the difference of the two most probable classes' logits. Test
+photos; nothing is chosen here. One CSV row a run, map, branch and part;
+"(box)" and "(likeness)" are rows of their own. Finished runs are skipped.
 
 Run: python benchmarks/diversity.py ../shared/data/cub50 RUN...
 """
@@ -65,15 +67,29 @@ def rows(folder, run):
     model = load_model(run)
     images = open_source(folder, validation_fraction=0)["test"]
     dataset = plain_dataset(images, model.image_size, 32, crop_of(model))
-    maps = np.concatenate([model.attend(photos) for photos, _ in dataset])
-    names, parts, boxes = annotations(folder, images, model)
+    found = {"attention": [], "evidence": [], "against": []}
+    for photos, _ in dataset:
+        order = model.probabilities(photos).argsort(axis=1)
+        best, second = order[:, -1], order[:, -2]
+        found["attention"].append(model.attend(photos))
+        found["evidence"].append(model.evidence(photos, best))
+        found["against"].append(model.evidence(photos, best, second))
+    places = annotations(folder, images, model)
+    for kind, maps in found.items():
+        for row in measured(np.concatenate(maps), *places):
+            yield kind, *row
+
+
+def measured(maps, names, parts, boxes):
+    """Yields (branch, what, value, by chance) of one kind of map."""
     points = localization.peaks(maps)
     hits, chance = localization.hit_rates(points, parts, RADIUS)
     in_box = localization.inside_boxes(points, boxes).mean(axis=0)
     moved = np.roll(points, 1, axis=0)
     in_box_chance = localization.inside_boxes(moved, boxes).mean(axis=0)
-    correlation, same = localization.likeness(maps)
-    yield -1, "(likeness)", correlation, same
+    if maps.shape[1] > 1:
+        correlation, same = localization.likeness(maps)
+        yield -1, "(likeness)", correlation, same
     for branch in range(maps.shape[1]):
         yield branch, "(box)", in_box[branch], in_box_chance[branch]
         for k, name in enumerate(names):
@@ -91,13 +107,16 @@ def main():
             raise SystemExit(f"{run} was trained on {name}")
         if is_done(FILE, arm=arm, seed=seed):
             continue
-        for branch, part, value, chance in list(rows(options.folder, run)):
+        for kind, branch, part, value, chance in list(
+            rows(options.folder, run)
+        ):
             append_row(
                 FILE,
                 {
                     "set": name,
                     "arm": arm,
                     "seed": seed,
+                    "map": kind,
                     "branch": branch,
                     "part": part,
                     "value": f"{value:.4f}",

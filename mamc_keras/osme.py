@@ -5,6 +5,7 @@ import os
 from numbers import Integral
 
 import keras
+import numpy as np
 from keras import ops
 
 LARGE_HEAD = 100_000_000  # weights; a head above this is said in the log
@@ -184,6 +185,45 @@ class OSME(keras.layers.Layer):
             maps.append(_average(ops.relu(excited), axis=-1))
         return ops.stack(maps, axis=1)
 
+    def evidence(self, features, directions):
+        """Shows what each position adds to a linear read-out, exactly.
+
+        `f^p` is linear in `S^p`, so `f^p . v^p` is a sum over positions (and
+        the bias `b3^p . v^p`). With a classifier's row as `v^p`, the maps of
+        all branches add up to the logit.
+
+        Args:
+            features: tensor `(B, h, w, C)` with known h and w.
+            directions: tensor `(B, P, D)`, one `v^p` for each branch.
+
+        Returns:
+            Tensor `(B, P, h, w)`, of any sign.
+        """
+        features = self._prepare(features)
+        squeezed = _average(features)
+        height, width, channels = features.shape[1:]
+        maps = []
+        for p in range(self.num_attentions):
+            kernel = ops.reshape(
+                self.projections[p].kernel, (-1, channels, self.embedding_dim)
+            )
+            excited = ops.reshape(
+                self._excite(squeezed, features, p),
+                (-1, height * width, channels),
+            )
+            # What one more unit of each channel adds, by cell of the grid.
+            slopes = ops.einsum("gcd,bd->bgc", kernel, directions[:, p])
+            if self.grid_size is None:
+                flat = ops.sum(excited * slopes, axis=-1)
+            else:
+                shares = _cell_shares(height, width, self.grid_size)
+                added = ops.einsum("bxc,bgc->bgx", excited, slopes)
+                flat = ops.einsum(
+                    "bgx,gx->bx", added, ops.cast(shares, added.dtype)
+                )
+            maps.append(ops.reshape(flat, (-1, height, width)))
+        return ops.stack(maps, axis=1)
+
     def compute_output_shape(self, input_shape):
         return (input_shape[0], self.num_attentions, self.embedding_dim)
 
@@ -320,3 +360,14 @@ def _cell_bounds(size, grid_size):
     """Yields `floor(i size / g)` and `ceil((i + 1) size / g)`."""
     for i in range(grid_size):
         yield i * size // grid_size, -(-(i + 1) * size // grid_size)
+
+
+def _cell_shares(height, width, grid_size):
+    """The part of a position in each cell's average: `(g * g, h * w)`."""
+    shares = []
+    for top, bottom in _cell_bounds(height, grid_size):
+        for left, right in _cell_bounds(width, grid_size):
+            share = np.zeros((height, width))
+            share[top:bottom, left:right] = 1 / (bottom - top) / (right - left)
+            shares.append(share.ravel())
+    return np.stack(shares)

@@ -234,6 +234,35 @@ def test_gates_and_maps_of_a_functional_model():
     assert gates.shape == (2, 2, 6) and maps.shape == (2, 2, 5, 4)
 
 
+@pytest.mark.parametrize("use_gates", [True, False])
+@pytest.mark.parametrize("grid_size", GRIDS)
+def test_evidence_of_a_position_is_what_it_adds(grid_size, use_gates):
+    features = make_features()
+    layer = random_layer(
+        features.shape, 2, 3, 2, grid_size, use_gates, dtype="float64"
+    )
+    directions = np.random.default_rng(5).normal(size=(2, 2, 3))
+    found = layer.evidence(features, directions).numpy()
+    assert found.shape == (2, 2, 5, 4)
+    gates = layer.gates(features).numpy()
+    for b, p, i, j in np.ndindex(found.shape):
+        # S^p of this position alone, through pooling and projection by loops.
+        alone = np.zeros((5, 4, 6))
+        alone[i, j] = gates[b, p] * features[b, i, j]
+        kernel = layer.projections[p].kernel.numpy()
+        cells = alone.tolist()
+        if grid_size:
+            cells = naive.adaptive_pool(cells, grid_size)
+        embedding = np.ravel(cells) @ kernel
+        assert found[b, p, i, j] == pytest.approx(
+            embedding @ directions[b, p], rel=1e-9
+        )
+    # Nothing else adds to the read-out but the bias.
+    biases = np.stack([dense.bias.numpy() for dense in layer.projections])
+    whole = ((layer(features).numpy() - biases) * directions).sum(axis=-1)
+    np.testing.assert_allclose(found.sum(axis=(2, 3)), whole, rtol=1e-9)
+
+
 def test_gates_build_the_layer():
     features = make_features().astype("float32")
     layer = OSME(2, 3, grid_size=1)

@@ -7,7 +7,7 @@ from mamc_keras.evaluation.plots import attention_figure
 
 
 def explain(model, paths, path_out):
-    """Draws photos beside the heat map of each branch and the answer.
+    """Draws where each branch looked, and what spoke for the answer.
 
     Args:
         model: `MAMCImageClassifier`.
@@ -30,7 +30,16 @@ def explain(model, paths, path_out):
         best = int(row.argmax())
         answers.append((str(path), names[best], float(row[best])))
         titles.append(f"{names[best]}\n{row[best]:.0%}")
-    attention_figure(path_out, photos, model.attend(batch), titles)
+    order = probabilities.argsort(axis=1, kind="stable")[:, ::-1]
+    evidence = None
+    if model.num_classes > 1:
+        best, next_best = order[:, 0], order[:, 1]
+        evidence = (
+            model.evidence(batch, best),
+            model.evidence(batch, best, next_best).sum(axis=1),
+            [names[k] for k in next_best],
+        )
+    attention_figure(path_out, photos, model.attend(batch), titles, evidence)
     return answers
 
 

@@ -38,7 +38,7 @@ def readable_name(name):
     return shorter if len(shorter) <= LONGEST else shorter[:LONGEST] + "…"
 
 
-def attention_figure(path_out, photos, maps, titles):
+def attention_figure(path_out, photos, maps, titles, evidence=None):
     """Draws photos, where each branch looks, and how the branches differ.
 
     The heat of a branch is scaled for each photo from its lowest to its
@@ -48,11 +48,18 @@ def attention_figure(path_out, photos, maps, titles):
     subtracted. Two branches need one such column (1 minus 2), more need one
     each (the branch minus the mean of all).
 
+    With `evidence` more columns follow: what each place adds to the answer's
+    logit (red) or takes from it (blue), by branch, and what speaks for the
+    answer rather than for the next probable class.
+
     Args:
         path_out: str or Path of the PNG.
         photos: sequence of uint8 arrays `(height, width, 3)`.
         maps: float array `(n, num_attentions, map_height, map_width)`.
         titles: sequence of `n` str, written under the photos.
+        evidence: `None`, or `(branches, against, rivals)`: float arrays
+            `(n, num_attentions, map_height, map_width)` and `(n, map_height,
+            map_width)`, and `n` str, the names of the next classes.
 
     Raises:
         ValueError: when there are no photos, or not one map and title each.
@@ -78,6 +85,13 @@ def attention_figure(path_out, photos, maps, titles):
             f"branch {p + 1} − mean\nred: more, blue: less"
             for p in range(differences.shape[1])
         ]
+    last = len(heads) - 1
+    if evidence:
+        heads += [
+            f"branch {p + 1} for the answer\nred: adds, blue: takes"
+            for p in range(maps.shape[1])
+        ]
+        heads.append("this rather than the next")
     size = (CELL * len(heads), (CELL + 0.35) * len(photos) + 0.4)
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(photos), len(heads), squeeze=False)
@@ -86,6 +100,8 @@ def attention_figure(path_out, photos, maps, titles):
         pictures = [photo]
         pictures += [overlays.heat(photo, m) for m in maps[row]]
         pictures += [overlays.tint(photo, d, limit) for d in differences[row]]
+        if evidence:
+            pictures += _evidence(photo, evidence, row, axes[row, last + 1 :])
         for axis, picture in zip(axes[row], pictures, strict=True):
             axis.imshow(picture)
             axis.set_xticks([])
@@ -94,13 +110,29 @@ def attention_figure(path_out, photos, maps, titles):
         lines = [*textwrap.wrap(readable_name(name), 28), *rest]
         axes[row, 0].set_xlabel("\n".join(lines), parse_math=False, fontsize=9)
         if differences.shape[1]:
-            axes[row, -1].set_xlabel(
+            axes[row, last].set_xlabel(
                 f"{elsewhere[row]:.1%} of the attention\nis not shared",
                 fontsize=9,
             )
     for axis, head in zip(axes[0], heads, strict=True):
         axis.set_title(head, fontsize=9)
     _save(figure, path_out)
+
+
+def _evidence(photo, evidence, row, axes):
+    """Pictures of one photo's evidence; sums are written under them."""
+    branches, against, rivals = (values[row] for values in evidence)
+    # The branches of a photo have one scale: a pale one adds little.
+    limit = max(np.abs(branches).max(), 1e-12)
+    pictures = [overlays.tint(photo, values, limit) for values in branches]
+    limit = max(np.abs(against).max(), 1e-12)
+    pictures.append(overlays.tint(photo, against, limit))
+    for axis, values in zip(axes, branches, strict=False):
+        axis.set_xlabel(f"{values.sum():+.1f} above the mean logit", fontsize=9)
+    name = "\n".join(textwrap.wrap(f"than {readable_name(rivals)}", 28))
+    text = f"{name}\n{against.sum():+.1f}"
+    axes[-1].set_xlabel(text, parse_math=False, fontsize=9)
+    return pictures
 
 
 def learning_curves(path_out, history):

@@ -67,6 +67,46 @@ class InferenceMixin:
         """
         return self._in_batches(self.attention_maps, images)
 
+    def evidence(self, images, classes=None, against=None):
+        """Shows what each place adds to the logit of a class, by branch.
+
+        A softmax does not change when all logits grow alike, so the logit
+        counts from the mean of all classes. The maps of all branches add up
+        to it, biases left out. With `against` they add up to the difference of
+        two logits: why this class and not that one.
+
+        Args:
+            images: `(batch_size, height, width, 3)`, values 0..255.
+            classes: int array `(batch_size,)`; the most probable by default.
+            against: int array `(batch_size,)`, or `None`.
+
+        Returns:
+            float32 array `(batch_size, num_attentions, map_height,
+            map_width)` of any sign; one map for a plain softmax.
+        """
+        if classes is None:
+            classes = self.probabilities(images).argmax(axis=1)
+        kernel = ops.convert_to_numpy(self.output_dense.kernel)
+        others = kernel.mean(axis=1)
+        if against is not None:
+            others = kernel.T[np.asarray(against)]
+        rows = kernel.T[np.asarray(classes)] - others
+        rows = rows.reshape(len(rows), max(self.num_attentions, 1), -1)
+        maps = []
+        for i in range(0, len(rows), 32):
+            inputs = self.preprocess(np.asarray(images)[i : i + 32])
+            features = self.backbone(inputs, training=False)
+            part = ops.cast(rows[i : i + 32], features.dtype)
+            if self.num_attentions:
+                maps.append(self.osme.evidence(features, part))
+            else:
+                cells = features.shape[1] * features.shape[2]
+                added = ops.einsum("bhwc,bpc->bphw", features, part)
+                maps.append(added / cells)
+        return np.concatenate(
+            [ops.convert_to_numpy(ops.cast(m, "float32")) for m in maps]
+        )
+
     def attention_maps(self, images):
         """Heat map of each branch for preprocessed images, as a tensor."""
         features = self.backbone(images, training=False)
