@@ -16,6 +16,7 @@ from data_tables import planner
 from data_tables import planted
 from device_tables import kills
 from device_tables import replicas
+from diversity_tables import diversity
 from markdown import HERE
 from markdown import grouped
 from markdown import rows
@@ -158,6 +159,7 @@ TABLES = {
     "replicas": replicas,
     "backbones": backbones,
     "grow": grow,
+    "diversity": diversity,
 }
 
 
