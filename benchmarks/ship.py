@@ -1,6 +1,7 @@
 """Puts a trained run into saved_models/: preset, int8 .tflite, model card.
 
-Kernels are stored in float16 when no answer on the test split changes by it.
+Kernels are stored in float16 unless that changes more than one answer in a
+thousand on the test split; results.csv counts them.
 Only sets whose terms allow it are shipped (TERMS). Milliseconds are for one
 photo on one CPU thread of the machine that ran this, after decoding.
 
@@ -26,6 +27,7 @@ from mamc_keras.sharing.push import stage
 SAVED = Path(__file__).parents[1] / "saved_models"
 RESULTS = SAVED / "results.csv"
 INT8 = "model_int8.tflite"
+MOST_CHANGED = 0.001  # of the test photos
 TERMS = {
     "grocery81": (
         "mit",
@@ -48,10 +50,10 @@ def milliseconds(classifier, photo, repeats=21):
     return 1000 * statistics.median(times[1:])
 
 
-def same_answers(folder, before, images):
-    """Whether the shipped preset answers every photo as the run's did."""
+def changed_answers(folder, before, images):
+    """How many photos the shipped preset answers otherwise than the run's."""
     after = predict_images(load_model(folder), images)
-    return bool((after.predicted == before.predicted).all())
+    return int((after.predicted != before.predicted).sum())
 
 
 def main(run, name):
@@ -65,7 +67,8 @@ def main(run, name):
     test = data_of(run)["test"]
     for half in (True, False):
         stage(run, folder, name, license, data, half)
-        if same_answers(folder, before, test):
+        changed = changed_answers(folder, before, test)
+        if changed <= MOST_CHANGED * len(test):
             break
     (folder / "model.tflite").unlink(missing_ok=True)  # 4 times the size
     model = load_model(folder)
@@ -83,6 +86,7 @@ def main(run, name):
         "recall@1_keras": f"{measures['recall@1']:.4f}",
         "weights": model.count_params(),
         "half_precision": half,
+        "answers_changed": changed,
         "preset_mb": f"{size / 1e6:.2f}",
         "int8_mb": f"{parity['megabytes']:.2f}",
         "int8_ms": f"{milliseconds(Classifier(folder / INT8, 1), photo):.1f}",
