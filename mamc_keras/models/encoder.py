@@ -49,10 +49,11 @@ class MAMCBackbone(keras_hub.models.Backbone):
         # === Functional Model ===
         shape = encoder.inputs[0].shape[1:]
         image = keras.Input(shape, dtype=encoder.inputs[0].dtype, name="image")
-        named = isinstance(encoder.input, dict)
-        outputs = encoder(
-            dict.fromkeys(encoder.input, image) if named else image
-        )
+        given = image
+        # A Sequential that was never called has no `input`, only `inputs`.
+        if isinstance(getattr(encoder, "input", None), dict):
+            given = dict.fromkeys(encoder.input, image)
+        outputs = encoder(given)
         super().__init__(
             inputs=image,
             outputs=feature_map(outputs, shape, encoder.name),
