@@ -4,7 +4,7 @@ BIN := .venv/bin
 # A file's tests stay in one process: they share what is slow to make.
 PARALLEL ?= --numprocesses 2 --dist loadfile
 
-.PHONY: install demo test test-slow check-gpu lint format clean
+.PHONY: install demo test test-slow clients check-gpu lint format clean
 
 install: .venv/installed
 
@@ -21,8 +21,22 @@ test: install
 	$(BIN)/ruff check .
 	$(BIN)/python -m pytest -m "not slow" $(PARALLEL)
 
-test-slow: install
+test-slow: install clients
 	$(BIN)/python -m pytest -m slow $(PARALLEL)
+
+# MediaPipe, OpenCV, OpenVINO and onnxruntime, which read the exported files;
+# without them, or MediaPipe's libraries, their tests are skipped.
+clients:
+	@$(MAKE) --no-print-directory .venv-clients/installed || \
+		echo "No client environment: tests/test_clients.py will be skipped."
+
+.venv-clients/installed: requirements-clients.txt
+	$(PYTHON) -m venv .venv-clients
+	.venv-clients/bin/pip install --quiet --no-deps \
+		--requirement requirements-clients.txt
+	ldconfig -p | grep -q libGLESv2 || \
+		(apt-get update -qq && apt-get install -qq libegl1 libgles2)
+	touch $@
 
 # On a machine with NVIDIA GPUs; CUDA comes from PyPI, only the driver is needed.
 check-gpu: install
@@ -38,4 +52,4 @@ format: install
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-clients build dist *.egg-info

@@ -53,12 +53,16 @@ def applications(name):
     )
 
 
-def keras_cv(name):
+def keras_cv(name, **config):
+    """Built directly: its named presets ask a hub even without weights."""
+
     def build():
         import keras_cv
 
         backbone = getattr(keras_cv.models, f"{name}Backbone")
-        return backbone(input_shape=(*SIZE, 3), include_rescaling=False)
+        return backbone(
+            input_shape=(*SIZE, 3), include_rescaling=False, **config
+        )
 
     return build
 
@@ -177,13 +181,20 @@ BACKBONES = {
             *("ResNet50V2", "ConvNeXtTiny", "NASNetMobile", "InceptionV3"),
         )
     },
-    **{
-        ("keras-cv", name): keras_cv(name)
-        for name in (
-            *("MobileNetV3Small", "EfficientNetV2B0", "ResNet50V2"),
-            "CSPDarkNetTiny",
-        )
-    },
+    ("keras-cv", "ResNetV2 50"): keras_cv(
+        "ResNetV2",
+        stackwise_filters=[64, 128, 256, 512],
+        stackwise_blocks=[3, 4, 6, 3],
+        stackwise_strides=[1, 2, 2, 2],
+    ),
+    ("keras-cv", "DenseNet 121"): keras_cv(
+        "DenseNet", stackwise_num_repeats=[6, 12, 24, 16]
+    ),
+    ("keras-cv", "CSPDarkNet tiny"): keras_cv(
+        "CSPDarkNet",
+        stackwise_channels=[48, 96, 192, 384],
+        stackwise_depth=[1, 3, 3, 1],
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from mamc_keras.commands import data
+from mamc_keras.commands import deploy
 from mamc_keras.commands import model
 from mamc_keras.commands import preset
 from mamc_keras.commands.console import console
@@ -67,7 +68,8 @@ def main(arguments=None):
             "evaluate": model.evaluate,
             "predict": model.predict,
             "explain": model.explain,
-            "export": model.export,
+            "export": deploy.export,
+            "benchmark": deploy.benchmark,
             "classes": preset.classes,
             "push": preset.push,
         }

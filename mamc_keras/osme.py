@@ -141,7 +141,7 @@ class OSME(keras.layers.Layer):
         if self.grid_size is None:
             self._check_size(inputs.shape)
         elif self.grid_size == 1:
-            cells = squeezed[:, None, None, :]
+            cells = squeezed
         else:
             cells = _pool(inputs, self.grid_size)
         embeddings = []
@@ -152,7 +152,11 @@ class OSME(keras.layers.Layer):
             batch_size = -1 if known else ops.shape(excited)[0]
             vector = ops.reshape(excited, (batch_size, self.vector_size))
             embeddings.append(self.projections[p](vector))
-        return ops.stack(embeddings, axis=1)
+        # Not stacked: OpenCV's reader of .tflite cannot.
+        return ops.reshape(
+            ops.concatenate(embeddings, axis=-1),
+            (-1, self.num_attentions, self.embedding_dim),
+        )
 
     def gates(self, features):
         """Computes the channel gates `m^p`.
@@ -255,7 +259,10 @@ class OSME(keras.layers.Layer):
     def _excite(self, squeezed, features, p):
         if not self.use_gates:
             return features
-        return self._gate(squeezed, p)[:, None, None, :] * features
+        gates = self._gate(squeezed, p)
+        if len(features.shape) == 4:  # Else the pooled map of grid_size=1.
+            gates = ops.expand_dims(gates, (1, 2))
+        return gates * features
 
     def _gate(self, squeezed, p):
         if not self.use_gates:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import exported
 import keras
@@ -20,11 +21,11 @@ from mamc_keras.data.sources import ImageSet
 from mamc_keras.data.sources import open_source
 from mamc_keras.export import litert
 from mamc_keras.export.deployable import deployable
-from mamc_keras.export.litert import check_operations
 from mamc_keras.export.litert import export_litert
 from mamc_keras.export.parity import ParityError
-from mamc_keras.export.parity import parity_report
+from mamc_keras.export.parity_report import parity_report
 from mamc_keras.export.saved_model import export_saved_model
+from mamc_keras.export.tflite_file import check_operations
 from mamc_keras.export.tflite_file import read_contents
 
 SIZE = exported.SIZE
@@ -110,7 +111,7 @@ def test_int8_is_int8_with_a_scale_for_each_channel(float_file, int8_file):
     # All but cast, dequantize and softmax.
     assert contents.int8_share > 0.85
     check_operations(int8_file, "int8")
-    with pytest.raises(ValueError, match="could not be quantised"):
+    with pytest.raises(ValueError, match="not what int8 promises"):
         check_operations(float_file, "int8")
 
 
@@ -126,13 +127,14 @@ def test_int8_answers_like_keras(int8_file):
 
 
 def test_labels_and_settings_travel_inside(float_file, int8_file):
-    for path, quantize in ((float_file, None), (int8_file, "int8")):
+    for path, variant in ((float_file, "float32"), (int8_file, "int8")):
         with zipfile.ZipFile(path) as archive:
             assert archive.testzip() is None
             labels = archive.read("labels.txt").decode()
             settings = json.loads(archive.read("mamc.json"))
         assert labels == "red cup\n001.Grün\na,b\nlast\n"
-        assert settings["quantize"] == quantize
+        assert settings["variant"] == variant
+        assert settings["layout"] == "classifier"
         assert settings["num_classes"] == 4
         beside = path.with_name("labels.txt").read_text(encoding="utf-8")
         assert beside == labels
@@ -172,7 +174,7 @@ def test_every_kind_of_classifier(changes, tmp_path):
     kernel, bias = model.output_dense.get_weights()
     spread = np.std(model.heads(model.preprocess(photos))["logits"])
     model.output_dense.set_weights([kernel / spread, bias])
-    path = export_litert(model, tmp_path / "model.tflite", None, photos)
+    path = export_litert(model, tmp_path / "model.tflite", "float32", photos)
     report = parity_report(model, path, (photos, labels))
     assert report["max_difference"] < 1e-4
     assert model.probabilities(photos).std(axis=0).max() > 1e-3
@@ -228,7 +230,7 @@ def test_an_activation_that_is_always_zero_is_explained(tmp_path):
     with pytest.raises(ParityError, match="is 0 for all"):
         export_litert(model, tmp_path / "model.tflite", "int8", photos)
     assert not list(tmp_path.iterdir())
-    export_litert(model, tmp_path / "model.tflite", None, photos)
+    export_litert(model, tmp_path / "model.tflite", "float32", photos)
 
 
 def with_head(model, change):
@@ -241,28 +243,28 @@ def with_head(model, change):
 
 
 @pytest.mark.parametrize(
-    "quantize, change, match",
+    "variant, change, match",
     [
-        (None, lambda w: 0.99 * w, "differs from Keras"),
-        (None, lambda w: w * np.nan, "gives NaN"),
+        ("float32", lambda w: 0.99 * w, "differs from Keras"),
+        ("float32", lambda w: w * np.nan, "gives NaN"),
         ("int8", lambda w: -w, "far from Keras"),
         ("int8", lambda w: w / 100, "far from Keras"),
     ],
 )
 def test_a_file_that_says_something_else_is_not_written(
-    quantize, change, match, tmp_path, monkeypatch
+    variant, change, match, tmp_path, monkeypatch
 ):
     model = exported.trained()
     photos, _ = exported.photos()
     wrong = with_head(model, change)
-    convert = litert._convert
+    networks = litert.networks
     monkeypatch.setattr(
-        litert, "_convert", lambda _, *rest: convert(wrong, *rest)
+        litert, "networks", lambda _, *rest: networks(wrong, *rest)
     )
     path = tmp_path / "model.tflite"
     path.write_text("the old file")
     with pytest.raises(ParityError, match=match):
-        export_litert(model, path, quantize, photos)
+        export_litert(model, path, variant, photos)
     assert path.read_text() == "the old file"
     assert list(tmp_path.iterdir()) == [path]  # No labels.txt, no rest.
 
@@ -280,7 +282,7 @@ def test_finds_operations_that_phones_lack(tmp_path):
     path.write_bytes(converter.convert())
     assert read_contents(path).unusable()[-1] == "CUSTOM:FlexResizeBicubic"
     with pytest.raises(ValueError, match="FlexResizeBicubic"):
-        check_operations(path)
+        check_operations(path, "float32")
 
 
 def test_finds_variables_that_nobody_fills(tmp_path):
@@ -301,25 +303,23 @@ def test_finds_variables_that_nobody_fills(tmp_path):
     path.write_bytes(converter.convert())
     assert "VAR_HANDLE" in read_contents(path).unusable()
     with pytest.raises(ValueError, match="VAR_HANDLE"):
-        check_operations(path)
+        check_operations(path, "float32")
 
 
 @pytest.mark.parametrize(
-    "name, quantize, calibration, match",
+    "name, variant, calibration, match",
     [
-        ("model.lite", None, None, "must end in .tflite"),
-        ("a.tflite", "int4", None, "quantize='int4'"),
+        ("model.lite", "float32", None, "must end in .tflite"),
+        ("a.tflite", "int4", None, "variant='int4'"),
         ("a.tflite", "int8", None, "calibration=None"),
         ("a.tflite", "int8", np.zeros((0, 32, 32, 3), np.uint8), "0 calib"),
         ("a.tflite", "int8", np.zeros((2, 32, 32, 3)), "float64"),
         ("a.tflite", "int8", np.zeros((2, 16, 32, 3), np.uint8), "16"),
     ],
 )
-def test_wrong_arguments(name, quantize, calibration, match, tmp_path):
+def test_wrong_arguments(name, variant, calibration, match, tmp_path):
     with pytest.raises(ValueError, match=match):
-        export_litert(
-            exported.trained(), tmp_path / name, quantize, calibration
-        )
+        export_litert(exported.trained(), tmp_path / name, variant, calibration)
     assert not list(tmp_path.iterdir())
 
 
@@ -420,6 +420,28 @@ print(json.dumps([x.numpy().tolist() for x in found]))
         np.testing.assert_allclose(found, expected, atol=1e-5)
     labels = saved_model / "assets" / "labels.txt"
     assert labels.read_text(encoding="utf-8").split("\n")[1] == "001.Grün"
+
+
+def test_saved_model_has_the_shape_that_tensorflow_serving_asks_for(
+    saved_model, tmp_path
+):
+    photos, _ = exported.photos(1)
+    np.save(tmp_path / "photos.npy", photos)
+    tool = Path(sys.executable).with_name("saved_model_cli")
+    result = subprocess.run(
+        [
+            *(tool, "run", "--dir", saved_model, "--tag_set", "serve"),
+            *("--signature_def", "serving_default", "--outdir", tmp_path),
+            *("--inputs", f"image={tmp_path / 'photos.npy'}"),
+        ],
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    (answer,) = set(tmp_path.glob("*.npy")) - {tmp_path / "photos.npy"}
+    np.testing.assert_allclose(
+        np.load(answer), exported.trained().probabilities(photos), atol=1e-5
+    )
 
 
 def test_saved_model_replaces_a_folder_as_a_whole(tmp_path):

@@ -215,7 +215,7 @@ def test_refuses_a_model_that_is_no_classifier(tmp_path):
     )
     path = tmp_path / "mean.tflite"
     path.write_bytes(converter.convert())
-    with pytest.raises(ValueError, match=r"float32 \(1, 8, 8, 3\)"):
+    with pytest.raises(ValueError, match="no signature .classify."):
         lite.Classifier(path)
 
 

@@ -1,4 +1,4 @@
-"""Commands on classifiers: train, evaluate, predict, explain, export.
+"""Commands on classifiers: train, evaluate, predict, explain.
 
 TensorFlow is imported by the commands themselves, so that help is quick.
 """
@@ -145,39 +145,3 @@ def explain(
     for path, name, share in draw(load_model(preset), photos, out):
         console.print(f"{path}: {name} {share:.1%}", markup=False)
     written(out)
-
-
-def export(
-    preset: Argument[Path],
-    out: Path | None = None,
-    source: str | None = None,
-    int8: bool = True,
-):
-    """Writes a SavedModel and .tflite files, and compares them with Keras.
-
-    Example: mamc export runs/first
-
-    Args:
-        preset: run folder, or preset folder together with --source.
-        out: folder for the files; PRESET/../export by default.
-        source: photos for calibration and parity; a run knows its own.
-        int8: write the full int8 .tflite too (needs photos).
-    """
-    from mamc_keras.export.export import export as run_export
-
-    table = Table("file", "MB", "top-1", "Keras", "equal top-1", "max diff")
-    paths = []
-    for path, report in run_export(preset, out, source, int8):
-        paths.append(path)
-        if report:
-            table.add_row(
-                path.name,
-                f"{report['megabytes']:.2f}",
-                f"{report['accuracy_tflite']:.4f}",
-                f"{report['accuracy_keras']:.4f}",
-                f"{report['agreement']:.4f}",
-                f"{report['max_difference']:.2g}",
-            )
-    if table.row_count:
-        console.print(table)
-    written(*paths)

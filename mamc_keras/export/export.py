@@ -11,50 +11,70 @@ from mamc_keras.evaluation.evaluate import match_classes
 from mamc_keras.evaluation.evaluate import preset_folder
 from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.export.litert import export_litert
-from mamc_keras.export.parity import parity_report
+from mamc_keras.export.parity_report import parity_reports
 from mamc_keras.export.saved_model import export_saved_model
+from mamc_keras.export.variants import needs_photos
 from mamc_keras.files import write_json
 
 CALIBRATION_IMAGES = 200
-FLOAT_IMAGES = 200
+STEMS = {"classifier": "model", "embedder": "embedder", "full": "full"}
 
 
-def export(path, out=None, source=None, int8=True):
+def export(
+    path,
+    out=None,
+    source=None,
+    variants=("float32", "int8"),
+    layouts=("classifier",),
+    any_size=False,
+):
     """Writes a SavedModel, .tflite files, labels and a parity report.
 
     Args:
         path: str or Path of a run folder or preset folder.
         out: folder to write to; `export` beside the preset by default.
         source: str, photos for calibration and parity; a run knows its own.
-        int8: bool. Write the full int8 file too.
+        variants: sequence of str, as in `export_litert`.
+        layouts: sequence of str, as in `export_litert`.
+        any_size: bool. Let the files that are not calibrated take photos of
+            any size.
 
     Returns:
         list of `(Path, dict or None)`: each file with its parity report.
 
     Raises:
-        ValueError: when int8 is asked for without photos.
+        ValueError: when int8 or mixed is asked for without photos.
     """
     preset = preset_folder(path)
     out = Path(out) if out else preset.parent / "export"
     model = load_model(path)
-    splits = data_of(path, source) if int8 or source else {}
+    calibrated = any(map(needs_photos, variants))
+    splits = data_of(path, source) if calibrated or source else {}
     test = splits.get("test") or splits.get("val")
     if test:
         test = match_classes(test, model)
+    calibration = calibration_images(model, splits) if calibrated else None
     written = [(export_saved_model(model, out / "saved_model"), None)]
-    files = {"model.tflite": None}
-    if int8:
-        files["model_int8.tflite"] = "int8"
-    reports = {}
-    for name, quantize in files.items():
-        calibration = calibration_images(model, splits) if quantize else None
-        file = export_litert(model, out / name, quantize, calibration)
-        # Float is equal to the last digits: a part of the photos shows it.
-        limit = None if quantize else FLOAT_IMAGES
-        report = parity_report(model, file, test, limit) if test else None
-        written.append((file, report))
-        reports[name] = report
-    write_json(out / "parity.json", reports)
+    files, compared = [], []
+    for layout in layouts:
+        for variant in variants:
+            ending = "" if variant == "float32" else f"_{variant}"
+            file = export_litert(
+                model,
+                out / f"{STEMS[layout]}{ending}.tflite",
+                variant,
+                calibration,
+                layout,
+                any_size and not needs_photos(variant),
+            )
+            files.append(file)
+            if test and layout != "embedder":
+                compared.append(file)
+    reports = parity_reports(model, compared, test) if compared else []
+    reports = dict(zip(compared, reports, strict=True))
+    written += [(file, reports.get(file)) for file in files]
+    names = {file.name: report for file, report in reports.items()}
+    write_json(out / "parity.json", names)
     written += [(out / "labels.txt", None), (out / "parity.json", None)]
     return [entry for entry in written if entry[0].exists()]
 

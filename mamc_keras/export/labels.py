@@ -24,7 +24,7 @@ def labels_text(model):
     return "".join(f"{name}\n" for name in names)
 
 
-def append_settings(path, model, quantize):
+def append_settings(path, model, variant, layout):
     """Appends labels.txt and mamc.json to a .tflite file, as a zip.
 
     A .tflite file is read from its beginning and a zip from its end, so both
@@ -33,17 +33,17 @@ def append_settings(path, model, quantize):
     Args:
         path: `Path` of the .tflite file.
         model: `MAMCImageClassifier`.
-        quantize: str or `None`, as in `export_litert`.
+        variant, layout: str, as in `export_litert`.
     """
     settings = {
         "made_by": f"mamc_keras {__version__}",
         "input": "uint8 RGB image",
-        "output": "probabilities",
+        "layout": layout,
+        "variant": variant,
         "image_size": list(map(int, model.image_size)),
         "resize": "bilinear, antialiased",
         "crop_to_aspect_ratio": bool(crop_of(model)),
         "num_classes": model.num_classes,
-        "quantize": quantize,
     }
     files = {
         LABELS_FILE: labels_text(model),

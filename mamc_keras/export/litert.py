@@ -1,7 +1,6 @@
-"""A .tflite classifier for phones: one uint8 image to probabilities."""
+"""A .tflite file for phones, browsers and small computers."""
 
 import tempfile
-import warnings
 from pathlib import Path
 
 import keras
@@ -9,11 +8,16 @@ import numpy as np
 
 from mamc_keras.export.deployable import deployable
 from mamc_keras.export.deployable import fixed_size
-from mamc_keras.export.deployable import rescaled
 from mamc_keras.export.labels import append_settings
 from mamc_keras.export.labels import labels_text
+from mamc_keras.export.layouts import LAYOUTS
+from mamc_keras.export.layouts import networks
+from mamc_keras.export.metadata import with_metadata
 from mamc_keras.export.parity import check_parity
-from mamc_keras.export.tflite_file import read_contents
+from mamc_keras.export.tflite_file import check_operations
+from mamc_keras.export.variants import VARIANTS
+from mamc_keras.export.variants import convert
+from mamc_keras.export.variants import needs_photos
 from mamc_keras.files import atomic_path
 from mamc_keras.files import write_text
 from mamc_keras.lite import LABELS_FILE
@@ -21,27 +25,52 @@ from mamc_keras.lite import LABELS_FILE
 CHECKED_IMAGES = 64
 
 
-def export_litert(model, path, quantize=None, calibration=None):
-    """Writes the .tflite file that phones, browsers and MediaPipe run.
+def export_litert(
+    model,
+    path,
+    variant="float32",
+    calibration=None,
+    layout="classifier",
+    any_size=False,
+):
+    """Writes a .tflite file that phones, browsers and MediaPipe run.
 
-    One signature, `classify`: `image`, uint8 `(1, height, width, 3)` RGB of
-    the model's size, to `probabilities`, float32 `(1, num_classes)`. The
-    rescaling is inside. Class names and image settings are appended as a zip,
-    and labels.txt is written beside. Only built-in operations are used, and
-    the file is read back and compared with Keras before it gets its name.
-
-    With `quantize="int8"` weights (a scale for each channel) and activations
-    are int8: about a quarter of the size. The softmax alone stays float32, as
-    an int8 probability could not be smaller than 1/256.
+    It takes `image`, uint8 `(1, height, width, 3)` RGB of the model's size;
+    the rescaling is inside. Class names and image settings are appended as a
+    zip, and labels.txt is written beside. Only built-in operations are used,
+    and the file is read back and compared with Keras before it gets its name.
 
     Args:
         model: `MAMCImageClassifier`.
         path: str or Path ending in .tflite.
-        quantize: `None` for float32, or `"int8"`.
+        variant: how numbers are stored:
+
+            - `"float32"`: equal to Keras to the last digits
+            - `"float16"`: half the size; computed in float32
+            - `"dynamic"`: int8 weights, a quarter of the size; computed in
+              float32 between layers
+            - `"int8"`: weights (a scale for each channel) and activations:
+              the fastest. Softmax and L2 norms stay float32, as their
+              numbers are smaller than a step of int8
+            - `"mixed"`: int8, and the dense layers of the head in float32
+
         calibration: uint8 array `(n, height, width, 3)`: training photos in
-            the model's size, 100 to 200 of all classes. They show int8 the
-            range of every activation. The check uses up to 64 of them; float
-            is checked on synthetic images without them.
+            the model's size, 100 to 200 of all classes. They show int8 and
+            mixed the range of every activation. The check uses up to 64 of
+            them; without them, synthetic images.
+        layout: which signatures it has:
+
+            - `"classifier"`: `classify` gives `probabilities`, float32
+              `(1, num_classes)`
+            - `"embedder"`: `embed` gives `embedding`, float32
+              `(1, num_attentions * embedding_dim)`, every branch
+              L2-normalised
+            - `"full"`: `classify` as above; `embed` gives `embeddings`
+              `(1, num_attentions, embedding_dim)`; `attend` gives `maps`
+              `(1, num_attentions, map_height, map_width)`
+
+        any_size: bool. Photos of any size, cut and shrunk inside as in
+            training; not with int8 and mixed.
 
     Returns:
         `Path` of the file.
@@ -53,46 +82,27 @@ def export_litert(model, path, quantize=None, calibration=None):
     """
     path = Path(path)
     size = fixed_size(model)
-    _check_arguments(path, quantize, calibration, size)
+    _check_names(path, variant, layout, any_size)
+    _check_photos(variant, calibration, size)
     model = deployable(model)
     checked = calibration
     if checked is None:
         checked = synthetic_images(size)
     index = np.linspace(0, len(checked) - 1, CHECKED_IMAGES).astype(int)
     checked = np.asarray(checked)[np.unique(index)]
-    contents = _convert(model, size, calibration if quantize else None)
+    photos = calibration if needs_photos(variant) else None
+    parts = networks(model, layout, any_size)
+    contents = _convert(parts, variant, photos)
+    if len(parts) == 1:  # MediaPipe refuses files of several signatures.
+        ((output, _),) = parts.values()
+        contents = with_metadata(contents, output)
     with atomic_path(path) as temporary:
         temporary.write_bytes(contents)
-        append_settings(temporary, model, quantize)
-        check_operations(temporary, quantize)
-        check_parity(model, temporary, checked, quantize)
+        append_settings(temporary, model, variant, layout)
+        check_operations(temporary, variant)
+        check_parity(model, temporary, checked, variant, layout)
     write_text(path.with_name(LABELS_FILE), labels_text(model))
     return path
-
-
-def check_operations(path, quantize=None):
-    """Makes sure that every runtime can run a file, and that int8 is int8.
-
-    Args:
-        path: str or Path of a .tflite file.
-        quantize: `None` or `"int8"`.
-
-    Raises:
-        ValueError: names what is wrong.
-    """
-    contents = read_contents(path)
-    if contents.unusable():
-        raise ValueError(
-            "The network needs operations that plain runtimes do not have. "
-            f"Received: {', '.join(contents.unusable())}. Use another "
-            "backbone; those of EfficientNet-Lite, MobileNet and ResNet work."
-        )
-    if quantize and set(contents.weight_types) != {"INT8"}:
-        raise ValueError(
-            "Some weights could not be quantised to int8. Received: weights "
-            f"of the types {contents.weight_types}. Use another backbone, or "
-            "export with quantize=None."
-        )
 
 
 def synthetic_images(size, count=8):
@@ -112,70 +122,57 @@ def synthetic_images(size, count=8):
     return images[:, : size[0], : size[1]]
 
 
-def _convert(model, size, calibration):
-    """Returns the bytes of the .tflite file."""
+def _convert(parts, variant, calibration):
+    """Returns the bytes of the .tflite file with these signatures."""
     import tensorflow as tf
 
-    image = keras.Input((*size, 3), batch_size=1, dtype="uint8", name="image")
-    x = rescaled(model, keras.ops.cast(image, "float32"))
-    logits = keras.ops.cast(model.heads(x)["logits"], "float32")
-    network = keras.Model(image, keras.ops.softmax(logits, axis=-1))
-    # ExportArchive and a signature of its own name: other ways leave
+    # ExportArchive and signatures of our own names: other ways leave
     # variables in the file that no runtime fills.
     archive = keras.export.ExportArchive()
-    archive.track(network)
-    archive.add_endpoint(
-        "classify",
-        lambda image: {"probabilities": network(image)},
-        [tf.TensorSpec((1, *size, 3), tf.uint8, name="image")],
-    )
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # TensorFlow's own: its converter still uses its old interpreter.
-        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is depre")
-        warnings.filterwarnings("ignore", "Statistics for quantized inputs")
-        archive.write_out(folder, verbose=False)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=["classify"]
+    for name, (output, network) in parts.items():
+        archive.track(network)
+        shape = network.inputs[0].shape
+        archive.add_endpoint(
+            name,
+            _endpoint(output, network),
+            [tf.TensorSpec(shape, tf.uint8, name="image")],
         )
-        if calibration is None:
-            converter.target_spec.supported_ops = [
-                tf.lite.OpsSet.TFLITE_BUILTINS
-            ]
-            return converter.convert()
-        converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS_INT8
-        ]
-        return _quantised(converter, calibration)
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        return convert(folder, parts, variant, calibration)
 
 
-def _quantised(converter, calibration):
-    import tensorflow as tf
-    from tensorflow.lite.python.convert import mlir_quantize
-
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: (
-        {"image": photo[None]} for photo in calibration
-    )
-    # The two halves of convert(), to leave the softmax out of the second.
-    converter._experimental_calibrate_only = True
-    calibrated = converter.convert()
-    return mlir_quantize(calibrated, denylisted_ops=["SOFTMAX"])
+def _endpoint(output, network):
+    return lambda image: {output: network(image)}
 
 
-def _check_arguments(path, quantize, calibration, size):
+def _check_names(path, variant, layout, any_size):
     if path.suffix != ".tflite":
         raise ValueError(
             f"The file's name must end in .tflite. Received: {str(path)!r}."
         )
-    if quantize not in (None, "int8"):
-        raise ValueError(
-            "A file is float32 or int8. Received: "
-            f"quantize={quantize!r}. Use None or 'int8'."
-        )
-    if calibration is None:
-        if quantize:
+    for name, value, known in (
+        ("variant", variant, VARIANTS),
+        ("layout", layout, LAYOUTS),
+    ):
+        if value not in known:
             raise ValueError(
-                "int8 must see photos to learn the range of every value. "
+                f"There is no such {name}. Received: {name}={value!r}. Use "
+                f"one of {', '.join(known)}."
+            )
+    if any_size and needs_photos(variant):
+        raise ValueError(
+            "Photos of any size are shrunk in float32. Received: "
+            f"any_size=True and variant={variant!r}. Use float32, float16 or "
+            "dynamic, or give the file images of the model's size."
+        )
+
+
+def _check_photos(variant, calibration, size):
+    if calibration is None:
+        if needs_photos(variant):
+            raise ValueError(
+                f"{variant} must see photos to learn the range of every value. "
                 "Received: calibration=None. Give about 100 training photos, "
                 f"uint8 (n, {size[0]}, {size[1]}, 3)."
             )

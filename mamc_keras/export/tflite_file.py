@@ -8,6 +8,7 @@ import collections
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 # Input number of the weights of the operations that hold nearly all of them.
@@ -28,6 +29,7 @@ class Contents:
         per_channel: int, how many of these have a scale for each channel.
         int8_share: float, the share of values passed between operations
             (activations) that are int8.
+        parameters: int, numbers stored in the file.
         signatures: tuple of str.
     """
 
@@ -35,6 +37,7 @@ class Contents:
     weight_types: dict[str, int]
     per_channel: int
     int8_share: float
+    parameters: int
     signatures: tuple[str, ...]
 
     def unusable(self):
@@ -58,13 +61,28 @@ def read_contents(path):
 
     Returns:
         A `Contents`.
+
+    Raises:
+        ValueError: when it is none.
     """
-    model = schema.Model.GetRootAs(Path(path).read_bytes())
+    contents = Path(path).read_bytes()
+    if contents[4:8] != b"TFL3":
+        raise ValueError(
+            f"This is no .tflite file. Received: {str(path)!r}. Write one "
+            "with `mamc export`."
+        )
+    model = schema.Model.GetRootAs(contents)
     operations = collections.Counter()
     weight_types = collections.Counter()
     per_channel = activations = int8 = 0
+    stored = {}
     for s in range(model.SubgraphsLength()):
         graph = model.Subgraphs(s)
+        for i in range(graph.TensorsLength()):
+            tensor = graph.Tensors(i)
+            if model.Buffers(tensor.Buffer()).DataLength():
+                # Signatures share their weights: a buffer counts once.
+                stored[tensor.Buffer()] = int(np.prod(tensor.ShapeAsNumpy()))
         for i in range(graph.OperatorsLength()):
             operator = graph.Operators(i)
             name = _operation_name(model.OperatorCodes(operator.OpcodeIndex()))
@@ -86,11 +104,43 @@ def read_contents(path):
         weight_types=dict(weight_types),
         per_channel=per_channel,
         int8_share=int8 / max(activations, 1),
+        parameters=sum(stored.values()),
         signatures=tuple(
             model.SignatureDefs(i).SignatureKey().decode()
             for i in range(model.SignatureDefsLength())
         ),
     )
+
+
+def check_operations(path, variant):
+    """Makes sure that every runtime can run a file, and that int8 is int8.
+
+    Args:
+        path: str or Path of a .tflite file.
+        variant: str, as in `export_litert`.
+
+    Raises:
+        ValueError: names what is wrong.
+    """
+    contents = read_contents(path)
+    if contents.unusable():
+        raise ValueError(
+            "The network needs operations that plain runtimes do not have. "
+            f"Received: {', '.join(contents.unusable())}. Use another "
+            "backbone; those of EfficientNet-Lite, MobileNet and ResNet work."
+        )
+    allowed = {
+        "dynamic": {"INT8", "FLOAT32"},  # Small weights stay float32.
+        "int8": {"INT8"},
+        "mixed": {"INT8", "FLOAT32"},
+    }.get(variant, {"FLOAT32"})
+    found = set(contents.weight_types)
+    if not found <= allowed or ("INT8" in allowed and "INT8" not in found):
+        raise ValueError(
+            f"Some weights are not what {variant} promises. Received: weights "
+            f"of the types {contents.weight_types}. Use another backbone, or "
+            "export as float16."
+        )
 
 
 def _names(enumeration):

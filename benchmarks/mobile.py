@@ -1,0 +1,88 @@
+"""Every variant of the .tflite file, beside Keras and a plain classifier.
+
+Takes the run folders that benchmarks/ablation.py left (SET-ARM-SEED): exports
+all five variants of each, and compares them with Keras on the whole test
+split. With --costs it measures instead what one run of each arm costs on this
+machine: size, latency and memory; the two arms in turns, so that a drift of
+the machine meets both. Resumable; one CSV row a file.
+
+Run: python benchmarks/mobile.py RUN...            (results/mobile.csv)
+     python benchmarks/mobile.py --costs RUN RUN   (results/mobile_costs.csv)
+"""
+
+import argparse
+import os
+import statistics
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# TensorFlow leaves oneDNN off on CPUs without AVX-512; it is faster there too.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import keras
+from results import append_row
+from results import is_done
+
+from mamc_keras.export.benchmark import benchmark
+from mamc_keras.export.export import export
+from mamc_keras.export.variants import VARIANTS
+
+RESULTS = Path(__file__).parent / "results"
+PARITY = (
+    *("images", "accuracy_keras", "accuracy_tflite", "agreement"),
+    *("max_difference", "ece_keras", "ece_tflite", "megabytes"),
+)
+TURNS = 5
+
+
+def key_of(run):
+    name, arm, seed = run.name.rsplit("-", 2)
+    return {"set": name, "arm": arm, "seed": seed}
+
+
+def parity(runs, file):
+    for run in runs:
+        if is_done(file, **key_of(run), variant=VARIANTS[-1]):
+            continue
+        keras.backend.clear_session()
+        written = export(run, variants=VARIANTS)
+        reports = {path.name: report for path, report in written if report}
+        for variant, report in zip(VARIANTS, reports.values(), strict=True):
+            numbers = {name: f"{report[name]:.5g}" for name in PARITY}
+            append_row(file, {**key_of(run), "variant": variant, **numbers})
+            print(key_of(run), variant, numbers, flush=True)
+
+
+def costs(runs, file):
+    measured = {}
+    for _ in range(TURNS):
+        for run in runs:
+            rows, _ = benchmark(run / "export")
+            for row in rows:
+                measured.setdefault((run, row["file"]), []).append(row)
+    for (run, name), turns in measured.items():
+        row = {**key_of(run), "file": name}
+        if is_done(file, **row):
+            continue
+        for column, value in turns[0].items():
+            if column.startswith(("median_ms", "p95_ms", "memory")):
+                value = statistics.median(float(t[column]) for t in turns)
+            if not column.startswith(("acc", "agree", "max", "ece", "file")):
+                row[column] = value
+        append_row(file, row)
+        print(row, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", type=Path)
+    parser.add_argument("--costs", action="store_true")
+    options = parser.parse_args()
+    if options.costs:
+        costs(options.runs, RESULTS / "mobile_costs.csv")
+    else:
+        parity(options.runs, RESULTS / "mobile.csv")
+
+
+if __name__ == "__main__":
+    main()
