@@ -6,12 +6,15 @@ Only sets whose terms allow it are shipped (TERMS). Milliseconds are for one
 photo on one CPU thread of the machine that ran this, after decoding.
 
 Run: python benchmarks/ship.py RUN_FOLDER NAME   (after mamc evaluate, export)
+     python benchmarks/ship.py --export NAME DATA_FOLDER   (its .tflite anew)
 """
 
 import csv
 import json
+import shutil
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -95,6 +98,29 @@ def main(run, name):
     write(row)
 
 
+def export_again(name, source):
+    """Writes the .tflite of a shipped preset with the exporter of today."""
+    from mamc_keras.evaluation.evaluate import data_of
+    from mamc_keras.export.export import export
+
+    folder = SAVED / name
+    with tempfile.TemporaryDirectory() as out:
+        export(folder, out, source, variants=("int8",))
+        parity = json.loads((Path(out) / "parity.json").read_text())[INT8]
+        with atomic_path(folder / INT8) as file:
+            shutil.copy(Path(out) / INT8, file)
+    model = load_model(folder)
+    path = data_of(folder, source)["test"].paths[0]
+    photo = load_image(path, model.image_size, crop_of(model))
+    with RESULTS.open(newline="") as stream:
+        (row,) = [r for r in csv.DictReader(stream) if r["model"] == name]
+    row["top1_int8"] = f"{parity['accuracy_tflite']:.4f}"
+    row["int8_mb"] = f"{parity['megabytes']:.2f}"
+    time_ms = milliseconds(Classifier(folder / INT8, 1), photo)
+    row["int8_ms"] = f"{time_ms:.1f}"
+    write(row)
+
+
 def write(row):
     """Replaces the model's row, or adds one."""
     rows = []
@@ -109,4 +135,7 @@ def write(row):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[1] == "--export":
+        export_again(*sys.argv[2:])
+    else:
+        main(*sys.argv[1:])
