@@ -127,27 +127,29 @@ def start(path, recipe, notes):
 
 
 def finish(path, model, splits, history, metrics):
-    """Writes metrics and pictures.
+    """Writes metrics and pictures, and the calibration of the preset.
 
     Args:
         path: `Path` of the run folder.
-        model: the best `MAMCImageClassifier`.
+        model: the best `MAMCImageClassifier`; it gets its calibration.
         splits: dict of `ImageSet`.
         history: dict of lists, one value an epoch.
         metrics: dict of numbers.
     """
     from mamc_keras.evaluation import plots
+    from mamc_keras.evaluation.calibration import calibrate_preset
     from mamc_keras.evaluation.explain import explain
     from mamc_keras.evaluation.predictions import predict_images
 
     plots.learning_curves(path / "learning_curves.png", history)
+    if len(splits["val"]):
+        predictions = predict_images(model, splits["val"])
+        plots.confusion_figure(path / "confusion.png", predictions)
+        calibrate_preset(path / "preset", model, predictions, splits["train"])
     shown = splits["val"] if len(splits["val"]) else splits["train"]
     index = np.linspace(0, len(shown) - 1, min(8, len(shown))).astype(int)
     photos = [shown.paths[i] for i in index]
     explain(model, photos, path / "attention.png")
-    if len(splits["val"]):
-        predictions = predict_images(model, splits["val"])
-        plots.confusion_figure(path / "confusion.png", predictions)
     # The last one, because it says that the run is finished.
     write_json(path / "metrics.json", metrics)
     shutil.rmtree(path / "checkpoints", ignore_errors=True)

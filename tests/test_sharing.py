@@ -62,6 +62,7 @@ class Hub:
 
     def __init__(self, monkeypatch, folder):
         self.files, self.calls, self.folder = set(), [], folder
+        self.asked = set()
         for name in (
             *("create_repo", "upload_file", "file_exists"),
             "hf_hub_download",
@@ -86,6 +87,7 @@ class Hub:
 
     def hf_hub_download(self, repo_id, filename):
         assert repo_id == "me/animals"
+        self.asked.add(filename)
         if not (self.folder / filename).exists():
             raise FileNotFoundError(filename)
         return str(self.folder / filename)
@@ -151,6 +153,8 @@ def test_pushed_to_hugging_face_and_used_from_there(run, hub, tmp_path, capsys):
     main(["predict", "hf://me/animals", str(photo), "--top", "4"])
     said = capsys.readouterr().out
     assert all(name in said for name in NAMES)
+    # Fetched by us, because KerasHub does not know of them.
+    assert {"calibration.json", "prototypes.npy"} <= hub.asked
     picture = tmp_path / "attention.png"
     main(["explain", "hf://me/animals", str(photo), "--out", str(picture)])
     assert picture.exists()

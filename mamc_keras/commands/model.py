@@ -106,7 +106,7 @@ def evaluate(
 
 
 def predict(model: Argument[str], photos: Argument[list[Path]], top: int = 3):
-    """Names the most probable classes of photos.
+    """Names the most probable classes of photos, or none of them.
 
     Example: mamc predict runs/first/preset photo.jpg
 
@@ -118,8 +118,10 @@ def predict(model: Argument[str], photos: Argument[list[Path]], top: int = 3):
     """
     from mamc_keras.evaluation.evaluate import answer
 
-    for photo, answers in answer(model, photos, top):
+    for photo, answers, unknown in answer(model, photos, top):
         line = ", ".join(f"{name} {share:.1%}" for name, share in answers)
+        if unknown:
+            line += "; perhaps none of these"
         console.print(f"{photo}: {line}", markup=False)
 
 

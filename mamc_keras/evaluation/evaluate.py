@@ -9,6 +9,7 @@ from mamc_keras.data.decode import decode_image
 from mamc_keras.data.reading import file_of
 from mamc_keras.data.reading import read_bytes
 from mamc_keras.evaluation import plots
+from mamc_keras.evaluation.calibration import calibrated
 from mamc_keras.evaluation.explain import class_names
 from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.evaluation.metrics import summary
@@ -125,6 +126,11 @@ def match_classes(images, model):
 def evaluate(path, source=None, split="test", out=None, progress=None):
     """Measures a classifier on one split and writes what it found.
 
+    Everything is measured, and the probabilities written, before any
+    temperature. When the preset stores a calibration, `temperature`,
+    `nll_calibrated`, `ece_calibrated` and `called_unknown` (the share of
+    photos said to be perhaps of no class) are measured as well.
+
     Args:
         path: str or Path of a run folder or preset folder.
         source: str, data other than the run's own, or `None`.
@@ -150,6 +156,7 @@ def evaluate(path, source=None, split="test", out=None, progress=None):
     measures = {
         "images": len(images),
         **summary(predictions),
+        **calibrated(predictions, model.calibration),
     }
     embeddings, labels = predictions.embeddings, predictions.labels
     recall = recall_at_k(embeddings, labels)[1]
@@ -217,7 +224,9 @@ def answer(path, photos, top=3):
         top: int.
 
     Returns:
-        list of `(photo, [(class name, probability), ...])`.
+        list of `(photo, [(class name, probability), ...], unknown)`; the
+        last is whether the photo perhaps shows none of the classes, `False`
+        where no calibration is stored.
     """
     photos = readable(photos)
     if str(path).endswith(".tflite"):
@@ -225,7 +234,8 @@ def answer(path, photos, top=3):
 
         classifier = Classifier(path)
         return [
-            (photo, classifier.top(read_photo(photo), top)) for photo in photos
+            (photo, classifier.top(read_photo(photo), top), False)
+            for photo in photos
         ]
     from mamc_keras.data.pipeline import load_image
 
@@ -233,8 +243,10 @@ def answer(path, photos, top=3):
     names = class_names(model)
     answers = []
     for photo in photos:
-        image = load_image(photo, model.image_size, crop_of(model))
-        row = model.probabilities(image[None])[0]
+        image = load_image(photo, model.image_size, crop_of(model))[None]
+        row = model.probabilities(image)[0]
         best = row.argsort()[::-1][:top]
-        answers.append((photo, [(names[i], float(row[i])) for i in best]))
+        unknown = model.calibration and bool(model.is_unknown(image)[0])
+        named = [(names[i], float(row[i])) for i in best]
+        answers.append((photo, named, bool(unknown)))
     return answers

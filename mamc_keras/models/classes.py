@@ -121,6 +121,7 @@ class ClassesMixin:
             )
         model = self.with_classes(class_names=names)
         model.output_dense.set_weights(self.output_dense.get_weights())
+        model.calibration = self.calibration  # It knows no names.
         return model
 
     def _known_names(self):

@@ -6,6 +6,7 @@ import keras
 import keras_hub
 
 from mamc_keras.mamc_loss import MAMCLoss
+from mamc_keras.models.calibrated import CalibrationMixin
 from mamc_keras.models.classes import ClassesMixin
 from mamc_keras.models.distributed import DistributedMixin
 from mamc_keras.models.encoder import MAMCBackbone
@@ -27,6 +28,7 @@ _log = logging.getLogger("mamc_keras")
 class MAMCImageClassifier(
     PresetMixin,
     ClassesMixin,
+    CalibrationMixin,
     QuantizeMixin,
     DistributedMixin,
     ObjectiveMixin,

@@ -31,6 +31,9 @@ class InferenceMixin:
     def probabilities(self, images):
         """Gives the probability of each class, whatever `activation` is.
 
+        Logits are divided by the stored temperature, when there is one;
+        `predict` gives them as they are.
+
         Args:
             images: `(batch_size, height, width, 3)`, values 0..255.
 
@@ -39,7 +42,9 @@ class InferenceMixin:
         """
         return self._in_batches(
             lambda x: ops.softmax(
-                ops.cast(self.heads(x)["logits"], "float32"), axis=-1
+                ops.cast(self.heads(x)["logits"], "float32")
+                / self.softmax_temperature,
+                axis=-1,
             ),
             images,
         )

@@ -7,6 +7,7 @@ import keras
 from keras_hub.src.utils import preset_utils
 
 from mamc_keras import __version__
+from mamc_keras.evaluation import stored_calibration
 from mamc_keras.files import atomic_path
 from mamc_keras.models.backbones import find_preset
 from mamc_keras.models.backbones import first_line
@@ -107,6 +108,11 @@ class PresetMixin:
             )
         try:
             _check_format(preset)
+            if "://" in preset:
+                # KerasHub fetches what it knows; load_task_weights looks for
+                # these beside the weights.
+                for name in stored_calibration.FILES:
+                    preset_utils.check_file_exists(preset, name)
             trained = super().from_preset(preset, **kwargs)
         except (OSError, KeyError, json.JSONDecodeError) as error:
             raise ValueError(
@@ -133,7 +139,9 @@ class PresetMixin:
         )
 
     def load_task_weights(self, filepath):
-        """Loads what `save_task_weights` wrote.
+        """Loads what `save_task_weights` wrote, and the calibration beside it.
+
+        KerasHub calls this for every preset whose classes are kept.
 
         Args:
             filepath: str ending in `.weights.h5`.
@@ -141,9 +149,11 @@ class PresetMixin:
         keras.saving.load_weights(
             self, filepath, objects_to_skip=self._not_task_weights()
         )
+        folder = Path(filepath).parent
+        self.calibration = stored_calibration.Calibration.load(folder)
 
     def save_to_preset(self, preset_dir, max_shard_size=10):
-        """Saves weights, preprocessing and class names, all or nothing.
+        """Saves weights, preprocessing, class names, calibration; or nothing.
 
         Args:
             preset_dir: str or Path. The folder, replaced when it exists.
@@ -162,3 +172,5 @@ class PresetMixin:
             if self.class_names:
                 text = "\n".join(self.class_names) + "\n"
                 (folder / LABELS_FILE).write_text(text, encoding="utf-8")
+            if self.calibration is not None:
+                self.calibration.save(folder)

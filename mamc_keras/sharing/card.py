@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from mamc_keras.evaluation.calibration import softened
 from mamc_keras.evaluation.metrics import most_confused
 from mamc_keras.evaluation.metrics import per_class
 from mamc_keras.evaluation.predictions import Predictions
@@ -15,6 +16,9 @@ MEASURES = {
     "recall@1": ("recall@1 of the embeddings, %", 100, 1),
     "nll": ("NLL, nats", 1, 3),
     "ece": ("calibration error, %", 100, 1),
+    "nll_calibrated": ("NLL after the temperature, nats", 1, 3),
+    "ece_calibrated": ("calibration error after the temperature, %", 100, 1),
+    "called_unknown": ('photos called "perhaps none of these", %', 100, 1),
 }
 EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
 NOT_KNOWN = "Not stated by whoever shared it. Ask before you use the model."
@@ -44,6 +48,7 @@ def model_card(name, model, run=None, license=None, data=None):
         predictions = Predictions.load(folder)
         measures = json.loads((folder / "metrics.json").read_text("utf-8"))
         sections += [_accuracy(measures, run), _classes(predictions)]
+        predictions = softened(predictions, model.calibration)
         sections.append(_calibration(predictions))
     if run:
         sections.append(_reproduce(run))
@@ -95,11 +100,21 @@ probabilities; the class names are inside it and in `labels.txt`."""
 
 
 def _limits(model, measured):
-    lines = [
-        "## Intended use and limits",
+    use = (
         "For photos like the ones above, each of which shows one of the "
         f"{model.num_classes} classes. Every photo gets one of them, also one "
-        "that shows none: there is no class for anything else.",
+        "that shows none: there is no class for anything else."
+    )
+    if model.calibration:
+        rate = model.calibration.false_alarm_rate
+        use += (
+            " `mamc predict` adds 'perhaps none of these' to photos unlike "
+            f"any class; about {rate:.0%} of photos of the classes get it "
+            "too, and look-alikes that the model never saw often do not."
+        )
+    lines = [
+        "## Intended use and limits",
+        use,
         "The heat maps say where the network looked, not why it answered.",
     ]
     if not measured:

@@ -6,6 +6,7 @@ import os
 
 from mamc_keras.data.checks import check_source
 from mamc_keras.data.sources import open_source
+from mamc_keras.evaluation.calibration import what_is_stored
 
 _log = logging.getLogger("mamc_keras")
 
@@ -58,6 +59,7 @@ def describe(recipe, splits, plan):
         "Lower stages frozen and cached (fast)."
         if recipe.fast
         else "Every stage is trained (fast=False).",
+        what_is_stored(len(splits["val"])),
     ]
 
 
