@@ -27,6 +27,8 @@ from preset_tables import grow
 from scaling_tables import communication
 from scaling_tables import large_batches
 from scaling_tables import scaling
+from unknown_tables import temperature
+from unknown_tables import unknown
 
 PAGES = [
     HERE.parent / "README.md",
@@ -35,6 +37,7 @@ PAGES = [
     HERE.parent / "docs/devices.md",
     HERE.parent / "docs/scaling.md",
     HERE.parent / "docs/presets.md",
+    HERE.parent / "docs/trust.md",
 ]
 DEMO = HERE / "demo_results.json"
 NAMES = {
@@ -160,6 +163,8 @@ TABLES = {
     "backbones": backbones,
     "grow": grow,
     "diversity": diversity,
+    "unknown": unknown,
+    "temperature": temperature,
 }
 
 
