@@ -14,12 +14,11 @@ from test_calibration import stored
 from test_presets import STORED
 
 from mamc_keras import MAMCImageClassifier
+from mamc_keras import run_folder
 from mamc_keras.cli import main
 from mamc_keras.evaluation import calibration as package
-from mamc_keras.evaluation.calibration import calibrate_preset
 from mamc_keras.evaluation.evaluate import data_of
 from mamc_keras.evaluation.evaluate import load_model
-from mamc_keras.evaluation.predictions import predict_images
 from mamc_keras.evaluation.stored_calibration import Calibration
 
 NAMES = ("ant", "bee", "cow", "dog")
@@ -141,13 +140,15 @@ def test_damaged_calibration_is_one_sentence(model, tmp_path):
 
 @pytest.fixture
 def calibrated_run(trained_run, tmp_path, monkeypatch):
-    """The run with a calibration from all of its photos, the few they are."""
+    """The run as if its training photos were its validation photos too."""
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     monkeypatch.setattr(package, "LEAST_PHOTOS", 20)
+    splits = data_of(run)
+    splits["val"] = splits["train"]
     model = load_model(run)
-    train = data_of(run)["train"]
-    calibrate_preset(run / "preset", model, predict_images(model, train), train)
+    run_folder.finish(run, model, splits, *run_folder.results(run))
+    assert model.calibration.images == len(splits["val"])
     return run
 
 

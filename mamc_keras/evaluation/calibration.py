@@ -17,7 +17,8 @@ from mamc_keras.evaluation.stored_calibration import Calibration
 from mamc_keras.evaluation.temperature import fit_temperature
 
 _log = logging.getLogger("mamc_keras")
-# Chosen on photos that are in no test split: benchmarks/unknown.py.
+# Not measured yet: benchmarks/unknown.py decides, on photos of no test split.
+# Until then the cosine, which is what MAMC trains.
 SCORE = "prototype"
 # Enough for a mean direction; a class may have thousands of photos.
 PHOTOS_PER_CLASS = 50
