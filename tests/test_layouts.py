@@ -1,20 +1,25 @@
 """Every layout and variant of a .tflite file against Keras."""
 
 import csv
+import json
 import zipfile
 
 import exported
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
 from mamc_keras import lite
+from mamc_keras.evaluation.stored_calibration import Calibration
+from mamc_keras.evaluation.unknown import class_prototypes
 from mamc_keras.export import layouts
 from mamc_keras.export import litert
 from mamc_keras.export.benchmark import benchmark
 from mamc_keras.export.litert import export_litert
 from mamc_keras.export.parity import ParityError
+from mamc_keras.export.saved_model import export_saved_model
 from mamc_keras.export.shrink import shrink
 from mamc_keras.export.tflite_file import read_contents
 from mamc_keras.export.variants import VARIANTS
@@ -218,6 +223,76 @@ def test_wrong_vectors_are_found(
             exported.trained(), tmp_path / "a.tflite", variant, photos, "full"
         )
     assert not list(tmp_path.iterdir())
+
+
+# === Temperature, and photos of none of the classes ===
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    model = exported.classifier()
+    photos, labels = exported.photos(10, seed=1)
+    embeddings = model.embed(photos)
+    model.calibration = Calibration(
+        temperature=2.5,
+        score="prototype",
+        threshold=0.9,
+        false_alarm_rate=0.05,
+        images=100,
+        prototypes=class_prototypes(embeddings, labels, 4).astype("float16"),
+    )
+    return model
+
+
+@pytest.mark.parametrize("variant", ["float32", "int8"])
+def test_temperature_and_threshold_travel_inside(calibrated, variant, tmp_path):
+    photos, _ = exported.photos(10, seed=1)
+    path = export_litert(
+        calibrated, tmp_path / "full.tflite", variant, photos, "full"
+    )
+    classifier = lite.Classifier(path)
+    found = np.stack([classifier.predict(photo) for photo in photos])
+    expected = calibrated.probabilities(photos)
+    np.testing.assert_allclose(found, expected, atol=ALLOWED[variant][0])
+    colder = exported.trained().probabilities(photos)
+    assert found.max(axis=1).mean() < colder.max(axis=1).mean() - 0.05
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, photos.shape, dtype=np.uint8)
+    mixed = np.concatenate([photos, noise])
+    known = calibrated.is_unknown(mixed)
+    assert 0 < known.sum() < len(known)
+    scores = calibrated.known_score(
+        calibrated.heads(calibrated.preprocess(mixed))
+    )
+    clear = np.abs(np.asarray(scores) - 0.9) > 0.03  # not on the edge
+    answers = np.array([classifier.is_unknown(photo) for photo in mixed])
+    np.testing.assert_array_equal(answers[clear], known[clear])
+
+
+def test_files_that_cannot_tell_say_so(calibrated, written, tmp_path):
+    plain = lite.Classifier(written("full", "float32"))
+    photo = exported.photos(1)[0][0]
+    with pytest.raises(ValueError, match="cannot tell"):
+        plain.is_unknown(photo)
+    path = export_litert(calibrated, tmp_path / "model.tflite")
+    with pytest.raises(ValueError, match="cannot tell"):
+        lite.Classifier(path).is_unknown(photo)
+
+
+def test_saved_model_knows_too(calibrated, tmp_path):
+    folder = export_saved_model(calibrated, tmp_path / "saved")
+    saved = tf.saved_model.load(str(folder))
+    photos, _ = exported.photos(2)
+    np.testing.assert_allclose(
+        saved.serve(photos), calibrated.probabilities(photos), atol=1e-5
+    )
+    expected = calibrated.known_score(
+        calibrated.heads(calibrated.preprocess(photos))
+    )
+    np.testing.assert_allclose(saved.known(photos), expected, atol=1e-5)
+    settings = json.loads((folder / "assets" / "mamc.json").read_text())
+    assert settings["unknown"]["threshold"] == 0.9
+    assert settings["temperature"] == 2.5
 
 
 # === mamc benchmark ===

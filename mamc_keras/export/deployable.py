@@ -30,6 +30,7 @@ def deployable(model):
     config = _in_float32(model.get_config())
     copy = type(model).from_config(config)
     copy.set_weights(model.get_weights())
+    copy.calibration = model.calibration
     return copy
 
 

@@ -8,6 +8,7 @@ from mamc_keras.evaluation.explain import class_names
 from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.lite import LABELS_FILE
 from mamc_keras.lite import SETTINGS_FILE
+from mamc_keras.lite.file import PROTOTYPES_FILE
 
 
 def labels_text(model):
@@ -24,31 +25,57 @@ def labels_text(model):
     return "".join(f"{name}\n" for name in names)
 
 
-def append_settings(path, model, variant, layout):
-    """Appends labels.txt and mamc.json to a .tflite file, as a zip.
+def settings_of(model):
+    """What a program must know of an exported model.
 
-    A .tflite file is read from its beginning and a zip from its end, so both
-    readers find theirs.
+    Args:
+        model: `MAMCImageClassifier`.
+
+    Returns:
+        dict of JSON values. `temperature` is in the probabilities already.
+        `unknown` is there with a calibration: a photo that scores below
+        `threshold` perhaps shows none of the classes.
+    """
+    settings = {
+        "made_by": f"mamc_keras {__version__}",
+        "input": "uint8 RGB image",
+        "image_size": list(map(int, model.image_size)),
+        "resize": "bilinear, antialiased",
+        "crop_to_aspect_ratio": bool(crop_of(model)),
+        "num_classes": model.num_classes,
+        "temperature": model.softmax_temperature,
+    }
+    if model.calibration:
+        settings["unknown"] = {
+            "score": model.calibration.score,
+            "threshold": model.calibration.threshold,
+            "false_alarm_rate": model.calibration.false_alarm_rate,
+        }
+    return settings
+
+
+def append_settings(path, model, variant, layout):
+    """Appends labels.txt, mamc.json and prototypes.npy to a .tflite file.
+
+    They are a zip; prototypes.npy is there when the layout full needs it to
+    tell photos of none of the classes. A .tflite file is read from its
+    beginning and a zip from its end, so both readers find theirs.
 
     Args:
         path: `Path` of the .tflite file.
         model: `MAMCImageClassifier`.
         variant, layout: str, as in `export_litert`.
     """
-    settings = {
-        "made_by": f"mamc_keras {__version__}",
-        "input": "uint8 RGB image",
-        "layout": layout,
-        "variant": variant,
-        "image_size": list(map(int, model.image_size)),
-        "resize": "bilinear, antialiased",
-        "crop_to_aspect_ratio": bool(crop_of(model)),
-        "num_classes": model.num_classes,
-    }
+    settings = {**settings_of(model), "layout": layout, "variant": variant}
     files = {
         LABELS_FILE: labels_text(model),
         SETTINGS_FILE: json.dumps(settings, indent=2) + "\n",
     }
+    if layout == "full" and model.calibration:
+        stored = model.calibration.files()
+        files |= {
+            name: stored[name] for name in stored if name == PROTOTYPES_FILE
+        }
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             # A date would make every export another file.

@@ -53,6 +53,7 @@ def networks(model, layout, any_size=False, batch_size=1):
     outputs = {}
     if layout != "embedder":
         logits = ops.cast(heads["logits"], "float32")
+        logits = logits / model.softmax_temperature
         outputs["classify"] = ("probabilities", ops.softmax(logits, axis=-1))
     if layout == "embedder":
         unit = keras.layers.Lambda(_unit, name="embedding")

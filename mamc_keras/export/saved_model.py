@@ -8,13 +8,16 @@ from mamc_keras.export.deployable import deployable
 from mamc_keras.export.deployable import fixed_size
 from mamc_keras.export.deployable import image_converter
 from mamc_keras.export.labels import labels_text
+from mamc_keras.export.labels import settings_of
 from mamc_keras.files import atomic_path
+from mamc_keras.files import write_json
+from mamc_keras.lite import SETTINGS_FILE
 
 
 def export_saved_model(model, folder):
     """Writes a SavedModel that needs neither this package nor Keras.
 
-    `tf.saved_model.load(folder)` has three functions of uint8 RGB images
+    `tf.saved_model.load(folder)` has functions of uint8 RGB images
     `(batch_size, any height, any width, 3)`, which are cut, resized and
     rescaled inside as in evaluation:
 
@@ -22,8 +25,12 @@ def export_saved_model(model, folder):
     - `embed`: embeddings `(batch_size, num_attentions, embedding_dim)`
     - `attend`: heat maps `(batch_size, num_attentions, map_height,
       map_width)`
+    - `known`, when the model has a calibration: how well known photos are
+      `(batch_size,)`; below the threshold in assets/mamc.json they perhaps
+      show none of the classes
 
-    Class names are in assets/labels.txt, one a line. A model without an
+    Class names are in assets/labels.txt, one a line, and settings in
+    assets/mamc.json. A model without an
     image converter takes images of its own size only.
 
     Args:
@@ -50,7 +57,8 @@ def export_saved_model(model, folder):
 
     def serve(image):
         logits = model.heads(_preprocess(model, image))["logits"]
-        return tf.nn.softmax(tf.cast(logits, tf.float32))
+        logits = tf.cast(logits, tf.float32) / model.softmax_temperature
+        return tf.nn.softmax(logits)
 
     def embed(image):
         return model.heads(_preprocess(model, image))["embeddings"]
@@ -58,15 +66,22 @@ def export_saved_model(model, folder):
     def attend(image):
         return model.attention_maps(_preprocess(model, image))
 
+    def known(image):
+        return model.known_score(model.heads(_preprocess(model, image)))
+
+    functions = [serve, embed, attend]
+    if model.calibration:
+        functions.append(known)
     archive = keras.export.ExportArchive()
     archive.track(model)
-    for function in (serve, embed, attend):
+    for function in functions:
         archive.add_endpoint(function.__name__, function, signature)
     with atomic_path(folder) as temporary:
         archive.write_out(str(temporary), verbose=False)
         labels = temporary / "assets" / "labels.txt"
         labels.parent.mkdir(exist_ok=True)
         labels.write_text(labels_text(model), encoding="utf-8")
+        write_json(labels.with_name(SETTINGS_FILE), settings_of(model))
     return folder
 
 

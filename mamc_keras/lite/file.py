@@ -1,11 +1,15 @@
 """A .tflite file, and the names and settings that travel inside it."""
 
+import io
 import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
+
 SETTINGS_FILE = "mamc.json"
 LABELS_FILE = "labels.txt"
+PROTOTYPES_FILE = "prototypes.npy"
 HOW_TO_EXPORT = "Export one with `mamc export` or `export_litert`."
 
 
@@ -71,3 +75,22 @@ def _read_settings(path):
     # Lines end with \n alone: a name may hold any other line separator.
     names = tuple(labels.removesuffix("\n").split("\n")) if labels else None
     return settings, names
+
+
+def read_prototypes(path):
+    """Reads the mean embedding of each class out of a .tflite file.
+
+    Args:
+        path: str or Path.
+
+    Returns:
+        float32 array `(num_classes, num_attentions * embedding_dim)` of unit
+        vectors, or `None` when the file has none.
+    """
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        if PROTOTYPES_FILE not in archive.namelist():
+            return None
+        stream = io.BytesIO(archive.read(PROTOTYPES_FILE))
+        return np.load(stream).astype(np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 
 from mamc_keras.lite.file import HOW_TO_EXPORT
 from mamc_keras.lite.file import open_file
+from mamc_keras.lite.file import read_prototypes
 from mamc_keras.lite.photo import read_image
 from mamc_keras.lite.photo import resize
 
@@ -91,6 +92,31 @@ class Classifier:
         maps = self._file.function("attend", rank=4)
         return maps(self._file.pixels(image))
 
+    def is_unknown(self, image):
+        """Says whether a photo perhaps shows none of the classes.
+
+        Args:
+            image: see `predict`.
+
+        Returns:
+            bool.
+
+        Raises:
+            ValueError: when the file cannot tell; the layout full of a
+                model with a calibration can.
+        """
+        unknown = self._file.settings.get("unknown")
+        prototypes = read_prototypes(self._file.path)
+        if not unknown or prototypes is None:
+            raise ValueError(
+                "This .tflite file cannot tell photos of none of its classes. "
+                f"Received: {str(self._file.path)!r}. Train with 100 or more "
+                "validation photos and export with --layouts full."
+            )
+        embed = self._file.function("embed")
+        vector = unit_vector(embed(self._file.pixels(image)))
+        return bool((prototypes @ vector).max() < unknown["threshold"])
+
 
 class Embedder:
     """The embedding of a photo, from a .tflite file of embedder or full.
@@ -122,33 +148,47 @@ class Embedder:
         Raises:
             ValueError: when the array or the file is no such image.
         """
-        vector = self._embed(self._file.pixels(image))
-        lengths = np.linalg.norm(vector, axis=-1, keepdims=True)
-        vector = (vector / np.maximum(lengths, 1e-12)).ravel()
-        return vector / max(np.linalg.norm(vector), 1e-12)
+        return unit_vector(self._embed(self._file.pixels(image)))
+
+
+def unit_vector(embeddings):
+    """Joins the branches of one photo, each L2-normalised first.
+
+    Args:
+        embeddings: float32 array `(num_attentions, embedding_dim)`; joined
+            already is fine too.
+
+    Returns:
+        float32 array `(num_attentions * embedding_dim,)` of length 1.
+    """
+    lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    vector = (embeddings / np.maximum(lengths, 1e-12)).ravel()
+    return vector / max(np.linalg.norm(vector), 1e-12)
 
 
 class _File:
     """What every file has: signatures that take one image."""
 
     def __init__(self, path, num_threads):
-        self._path = path
-        self._interpreter, settings, self.class_names = open_file(
+        self.path = path
+        self._interpreter, self.settings, self.class_names = open_file(
             path, num_threads
         )
-        size = settings.get("image_size")
+        size = self.settings.get("image_size")
         self.image_size = size and tuple(map(int, size))
-        self.crop_to_aspect_ratio = settings.get("crop_to_aspect_ratio", True)
+        self.crop_to_aspect_ratio = self.settings.get(
+            "crop_to_aspect_ratio", True
+        )
 
     def function(self, signature, rank=None):
         signatures = self._interpreter.get_signature_list()
         if signature not in signatures:
             raise ValueError(
                 f"This .tflite file has no signature {signature!r}. Received: "
-                f"{str(self._path)!r} with {', '.join(signatures) or 'none'}. "
+                f"{str(self.path)!r} with {', '.join(signatures) or 'none'}. "
                 "`mamc export --layouts full` writes all of them."
             )
-        function = _Function(self._interpreter, signature, self._path, rank)
+        function = _Function(self._interpreter, signature, self.path, rank)
         self.image_size = self.image_size or function.image_size
         if function.image_size is None:  # The file resizes photos itself.
             self.image_size = None
