@@ -1,7 +1,9 @@
 """An .onnx classifier, for servers that run ONNX."""
 
+import warnings
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from mamc_keras.export.deployable import deployable
@@ -51,7 +53,16 @@ def export_onnx(model, path, images=None):
     images = np.asarray(images)[:CHECKED_IMAGES]
     ((_, network),) = networks(model, "classifier", batch_size=None).values()
     with atomic_path(path) as temporary:
-        network.export(str(temporary), format="onnx", verbose=False)
+        shape = network.inputs[0].shape
+        image = keras.InputSpec(shape=shape, dtype="uint8", name="image")
+        # The converter's own: it asks NumPy for names of another day.
+        with warnings.catch_warnings(action="ignore"):
+            network.export(
+                str(temporary),
+                format="onnx",
+                input_signature=[image],
+                verbose=False,
+            )
         session = runtime.InferenceSession(
             str(temporary), providers=["CPUExecutionProvider"]
         )
