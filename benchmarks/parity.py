@@ -20,6 +20,10 @@ from results import is_done
 from mamc_keras.export.export import export
 
 FILE = Path(__file__).parent / "parity.csv"
+COLUMNS = (
+    *("images", "max_difference", "mean_difference", "agreement"),
+    *("accuracy_keras", "accuracy_tflite", "moved", "megabytes"),
+)
 
 
 def main(runs):
@@ -30,7 +34,8 @@ def main(runs):
         for file, report in export(run):
             if not report:
                 continue
-            row = {"set": name, "seed": seed, "file": file.name, **report}
+            row = {"set": name, "seed": seed, "file": file.name}
+            row |= {column: report[column] for column in COLUMNS}
             append_row(FILE, row)
             print(row, flush=True)
 
