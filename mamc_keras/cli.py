@@ -12,6 +12,7 @@ from mamc_keras.commands import data
 from mamc_keras.commands import deploy
 from mamc_keras.commands import model
 from mamc_keras.commands import preset
+from mamc_keras.commands import search
 from mamc_keras.commands.console import console
 from mamc_keras.recipe import Recipe
 from mamc_keras.recipe import load_recipe
@@ -71,6 +72,9 @@ def main(arguments=None):
             "export": deploy.export,
             "benchmark": deploy.benchmark,
             "classes": preset.classes,
+            "teach": preset.teach,
+            "index": search.index,
+            "search": search.search,
             "push": preset.push,
         }
         code = tyro.extras.subcommand_cli_from_dict(

@@ -62,6 +62,45 @@ def classes(
     written(*sorted(out.iterdir()))
 
 
+def teach(
+    preset: Argument[str],
+    folder: Argument[Path],
+    out: Path,
+    known: Path | None = None,
+    margin: float = 1.0,
+):
+    """Adds classes from a few photos of each, without training.
+
+    The old classes keep their weights; mamc classes --drop takes the new
+    ones out again.
+
+    Example: mamc teach runs/first new-cups/ --out taught
+
+    Args:
+        preset: run folder, preset folder, or a handle such as hf://USER/NAME.
+        folder: one folder of photos for each new class.
+        out: folder of the new preset.
+        known: photos of old classes, unsorted; a run's own training photos
+            by default. They help, above all when there are few classes.
+        margin: in logits; more finds more photos of new classes and loses
+            more of old ones.
+    """
+    from mamc_keras.evaluation.evaluate import load_model
+    from mamc_keras.models.few_photos import known_of_run
+    from mamc_keras.models.few_photos import read_classes
+    from mamc_keras.models.few_photos import read_known
+    from mamc_keras.models.teach import teach as add
+
+    model = load_model(preset)
+    photos = read_classes(folder, model)
+    old = read_known(known, model) if known else known_of_run(preset, model)
+    taught = add(model, photos, old, margin)
+    taught.save_to_preset(out)
+    for name, part in photos.items():
+        console.print(f"{name}: {len(part)} photos", markup=False)
+    written(*sorted(out.iterdir()))
+
+
 def push(
     preset: Argument[Path],
     handle: Argument[str],

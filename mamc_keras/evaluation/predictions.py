@@ -167,7 +167,7 @@ def predict_images(model, images, batch_size=32, progress=None):
             "model.image_size=None. Build the model with image_size or with "
             "a preprocessor that has one."
         )
-    heads = _compiled_heads(model)
+    heads = compiled_heads(model)
     logits, embeddings, done = [], [], 0
     dataset = plain_dataset(
         images, model.image_size, batch_size, crop_of(model)
@@ -188,8 +188,16 @@ def predict_images(model, images, batch_size=32, progress=None):
     )
 
 
-def _compiled_heads(model):
-    """From uint8 images of the model's size to logits and embeddings."""
+def compiled_heads(model):
+    """Compiles the way from photos to logits and embeddings.
+
+    Args:
+        model: `MAMCImageClassifier` with an `image_size`.
+
+    Returns:
+        Callable of a uint8 tensor `(batch_size, *image_size, 3)`; it gives
+        what `model.heads` gives.
+    """
     import keras
 
     def heads(images):

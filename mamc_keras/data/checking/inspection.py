@@ -49,7 +49,7 @@ def inspect_file(path):
         return [Problem(path, "empty", "is an empty file")], None, None
     digest = hashlib.sha256(contents).digest()
     header = read_header(contents)
-    reason = _reason_not_to_decode(contents, header)
+    reason = reason_not_to_decode(contents, header)
     if reason:
         return [Problem(path, *reason)], digest, None
     try:
@@ -87,8 +87,16 @@ def _probe():
     return probe
 
 
-def _reason_not_to_decode(contents, header):
-    """Returns (kind, message), or `None` for a file that may be decoded."""
+def reason_not_to_decode(contents, header):
+    """Says why a file must not even be decoded.
+
+    Args:
+        contents: bytes.
+        header: what `read_header` gave for them.
+
+    Returns:
+        `(kind, message)` as a `Problem` has them, or `None`.
+    """
     found = header.format
     if found is None:
         return "not an image", "is not an image"
