@@ -27,6 +27,9 @@ from preset_tables import grow
 from scaling_tables import communication
 from scaling_tables import large_batches
 from scaling_tables import scaling
+from search_tables import search_recall
+from search_tables import search_speed
+from teach_tables import teach
 from unknown_tables import temperature
 from unknown_tables import unknown
 
@@ -37,6 +40,8 @@ PAGES = [
     HERE.parent / "docs/devices.md",
     HERE.parent / "docs/scaling.md",
     HERE.parent / "docs/presets.md",
+    HERE.parent / "docs/search.md",
+    HERE.parent / "docs/teach.md",
     HERE.parent / "docs/trust.md",
 ]
 DEMO = HERE / "demo_results.json"
@@ -162,6 +167,9 @@ TABLES = {
     "replicas": replicas,
     "backbones": backbones,
     "grow": grow,
+    "teach": teach,
+    "search_speed": search_speed,
+    "search_recall": search_recall,
     "diversity": diversity,
     "unknown": unknown,
     "temperature": temperature,
