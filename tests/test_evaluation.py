@@ -16,6 +16,7 @@ from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.evaluation.predictions import predict_images
 from mamc_keras.evaluation.retrieval import map_at_r
 from mamc_keras.evaluation.retrieval import recall_at_k
+from mamc_keras.evaluation.retrieval import retrieval_values
 
 
 def table(labels, logits, names=None, embeddings=None):
@@ -358,6 +359,66 @@ def test_map_at_r_equals_plain_loops(branches, seed, monkeypatch):
     assert map_at_r(embeddings, labels) == pytest.approx(expected)
     monkeypatch.setattr(retrieval, "BLOCK_BYTES", 3 * 8 * len(labels))
     assert map_at_r(embeddings, labels) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+def test_r_precision_equals_plain_loops(branches):
+    embeddings, labels = clusters(branches)
+    found = retrieval_values(embeddings, labels)["r_precision"]
+    for i in range(len(labels)):
+        ranking = naive_ranking(embeddings, labels, i)
+        relevant = sum(ranking)
+        if relevant:
+            expected = sum(ranking[:relevant]) / relevant
+            assert found[i] == pytest.approx(expected)
+        else:
+            assert math.isnan(found[i])
+
+
+def test_similarities_are_computed_once(monkeypatch):
+    embeddings, labels = clusters(2)
+    blocks, made = retrieval._similarity_blocks, []
+    monkeypatch.setattr(
+        retrieval,
+        "_similarity_blocks",
+        lambda *a: made.append(1) or blocks(*a),
+    )
+    values = retrieval_values(embeddings, labels)
+    assert made == [1] and len(values) == 6
+
+
+@pytest.mark.parametrize("branches", [1, 2])
+def test_as_pytorch_metric_learning_has_it(branches):
+    """The library that named MAP@R, where it is installed."""
+    pytest.importorskip("pytorch_metric_learning")
+    import torch
+    from pytorch_metric_learning.distances import CosineSimilarity
+    from pytorch_metric_learning.utils.accuracy_calculator import (
+        AccuracyCalculator,
+    )
+    from pytorch_metric_learning.utils.inference import CustomKNN
+
+    embeddings, labels = clusters(branches, seed=4)
+    calculator = AccuracyCalculator(
+        include=(
+            "precision_at_1",
+            "r_precision",
+            "mean_average_precision_at_r",
+        ),
+        knn_func=CustomKNN(CosineSimilarity()),
+        device=torch.device("cpu"),
+    )
+    expected = calculator.get_accuracy(
+        torch.tensor(retrieval.normalised(embeddings)), torch.tensor(labels)
+    )
+    values = retrieval_values(embeddings, labels)
+    for ours, theirs in (
+        ("recall@1", "precision_at_1"),
+        ("r_precision", "r_precision"),
+        ("map@r", "mean_average_precision_at_r"),
+    ):
+        found = np.nanmean(values[ours])
+        assert found == pytest.approx(expected[theirs], abs=1e-5), ours
 
 
 def test_map_at_r_at_its_ends():

@@ -8,6 +8,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from mamc_keras.evaluation import attention_plot
+from mamc_keras.evaluation import drawing
 from mamc_keras.evaluation import overlays
 from mamc_keras.evaluation import plots
 from mamc_keras.evaluation.predictions import Predictions
@@ -17,13 +19,13 @@ from mamc_keras.evaluation.predictions import Predictions
 def figures(monkeypatch):
     """Catches the figures on their way to the files."""
     caught = []
-    save = plots._save
+    save = drawing.save
 
     def catch(figure, path):
         save(figure, path)
         caught.append(figure)
 
-    monkeypatch.setattr(plots, "_save", catch)
+    monkeypatch.setattr(drawing, "save", catch)
     return caught
 
 
@@ -108,7 +110,7 @@ def test_attention_figure(branches, columns, tmp_path, figures):
     maps = np.random.default_rng(0).random((2, branches, 7, 7))
     photos = [photo(), photo(80, 50)]
     titles = ["001.Red_$x$_bird\n93%", "日本 <b>"]
-    plots.attention_figure(tmp_path / "a.png", photos, maps, titles)
+    attention_plot.attention_figure(tmp_path / "a.png", photos, maps, titles)
     size_of(tmp_path / "a.png")
     axes = figures[0].axes
     assert len(axes) == 2 * columns
@@ -122,19 +124,43 @@ def test_attention_figure(branches, columns, tmp_path, figures):
         assert ("mean" in heads[-1]) == (branches > 2)
 
 
+def test_what_was_hidden_and_the_neighbours(tmp_path, figures):
+    maps = np.random.default_rng(0).random((2, 2, 7, 7))
+    photos = [photo(), photo(80, 50)]
+    evidence = (maps - 0.5, maps[:, 0] - 0.5, ["1.b_c", "d"])
+    hidden = [(photo(), "10% hidden"), (photo(), "again")]
+    near = [(photo(), "001.Red_$x$", 0.9, True), (photo(), "b", 0.8, False)]
+    neighbours = [[near, near[:1]], [near * 3, near * 2]]  # Uneven.
+    attention_plot.attention_figure(
+        *(tmp_path / "a.png", photos, maps, ["one\n93%", "two"]),
+        *(evidence, hidden, neighbours),
+    )
+    axes = np.array(figures[0].axes).reshape(4, 10)
+    assert axes[0, 7].get_xlabel() == "10% hidden"
+    assert axes[0, 7].get_title().startswith("hidden")
+    assert "Red $x$" in axes[1, 0].get_xlabel()
+    assert "cosine 0.90" in axes[1, 2].get_xlabel()
+    assert "branch 2" in axes[1, 2].get_title()
+    frames = [axis.spines["top"].get_edgecolor() for axis in axes[1, :2]]
+    assert frames[0][1] > frames[0][0] and frames[1][0] > frames[1][1]
+    assert axes[3, 9].get_xlabel()
+
+
 def test_attention_figure_checks_its_arguments(tmp_path):
     maps = np.ones((1, 2, 7, 7))
     for photos, titles in (([photo()], []), ([], []), ([photo()] * 2, ["a"])):
         with pytest.raises(ValueError, match="Received"):
-            plots.attention_figure(tmp_path / "a.png", photos, maps, titles)
+            attention_plot.attention_figure(
+                tmp_path / "a.png", photos, maps, titles
+            )
     with pytest.raises(ValueError, match="0 photos"):
-        plots.attention_figure(tmp_path / "a.png", [], maps[:0], [])
+        attention_plot.attention_figure(tmp_path / "a.png", [], maps[:0], [])
     assert not list(tmp_path.iterdir())
 
 
 def test_maps_that_show_nothing(tmp_path):
     maps = np.stack([np.zeros((2, 7, 7)), np.ones((2, 7, 7))])
-    plots.attention_figure(
+    attention_plot.attention_figure(
         tmp_path / "a.png", [photo(), photo()], maps, ["zero", "even"]
     )
     np.testing.assert_array_equal(overlays.differences(maps), 0)
@@ -261,7 +287,7 @@ def test_confusion_figure_without_mistakes_and_with_few_classes(
     ],
 )
 def test_readable_name(name, expected):
-    assert plots.readable_name(name) == expected
+    assert drawing.readable_name(name) == expected
 
 
 # === All ===
@@ -270,9 +296,10 @@ def test_readable_name(name, expected):
 def test_pyplot_is_never_loaded(tmp_path):
     script = """
 import sys, numpy as np
+from mamc_keras.evaluation import attention_plot
 from mamc_keras.evaluation import plots
 plots.learning_curves(sys.argv[1], {"loss": [1.0, 2.0]})
-plots.attention_figure(sys.argv[1], [np.zeros((9, 9, 3), np.uint8)],
+attention_plot.attention_figure(sys.argv[1], [np.zeros((9, 9, 3), np.uint8)],
                        np.ones((1, 2, 3, 3)), ["a"])
 loaded = {"matplotlib.pyplot", "tensorflow", "keras"} & set(sys.modules)
 assert not loaded, loaded
@@ -306,7 +333,7 @@ def test_real_birds(shared, tmp_path):
     paths = sorted(test.rglob("*.jpg"))[::500]
     photos = [load_image(str(p), (96, 96)).numpy() for p in paths]
     maps = np.random.default_rng(0).random((len(photos), 2, 3, 3))
-    plots.attention_figure(
+    attention_plot.attention_figure(
         tmp_path / "a.png", photos, maps, [p.parent.name for p in paths]
     )
     width, height = size_of(tmp_path / "a.png")

@@ -4,6 +4,7 @@ TensorFlow is imported by the commands themselves, so that help is quick.
 """
 
 import dataclasses
+import json
 import time
 from pathlib import Path
 from typing import Annotated
@@ -83,8 +84,12 @@ def evaluate(
     source: Argument[str | None] = None,
     split: Literal["test", "val", "train"] = "test",
     out: Path | None = None,
+    against: Path | None = None,
+    slices: Path | None = None,
 ):
     """Measures a trained classifier on one split.
+
+    Predictions of the same preset and photos are used again.
 
     Example: mamc evaluate runs/first
 
@@ -93,16 +98,47 @@ def evaluate(
         source: folder of class folders; a run knows its own.
         split: which part of the data.
         out: folder for predictions and pictures; PRESET/../evaluation-SPLIT.
+        against: another run or preset, compared on the same photos.
+        slices: CSV with a column path and others, to measure parts by.
     """
     from mamc_keras.evaluation.evaluate import evaluate as run_evaluation
 
     with bars(console) as progress:
-        summary, paths = run_evaluation(preset, source, split, out, progress)
-    table = Table("measure", "value", title=f"{preset}, {split}")
+        summary, paths = run_evaluation(
+            preset, source, split, out, progress, against, slices
+        )
+    files = {path.name: path for path in paths}
+    ends = {}
+    if "intervals.json" in files:
+        ends = json.loads(files["intervals.json"].read_text())
+    table = Table(
+        "measure", "value", "95 % interval", title=f"{preset}, {split}"
+    )
     for name, value in summary.items():
-        table.add_row(name, f"{value:.4g}")
+        interval = ends.get(name, ())
+        table.add_row(
+            name, f"{value:.4g}", " to ".join(f"{end:.4g}" for end in interval)
+        )
     console.print(table)
+    if "comparison.json" in files:
+        console.print(
+            _said(json.loads(files["comparison.json"].read_text())),
+            markup=False,
+        )
     written(*paths)
+
+
+def _said(found):
+    """A comparison in two sentences."""
+    low, high = found["difference_low"], found["difference_high"]
+    return (
+        f"{found['first']} minus {found['second']}: "
+        f"{100 * found['difference']:+.2f} points of top-1, 95 % interval "
+        f"{100 * low:+.2f} to {100 * high:+.2f}. Of {found['images']:,} photos "
+        f"only {found['first']} is right on {found['only_first']:,}, only "
+        f"{found['second']} on {found['only_second']:,} (McNemar p = "
+        f"{found['p_value']:.2g})."
+    )
 
 
 def predict(model: Argument[str], photos: Argument[list[Path]], top: int = 3):
@@ -116,7 +152,7 @@ def predict(model: Argument[str], photos: Argument[list[Path]], top: int = 3):
         photos: image files.
         top: how many classes to name.
     """
-    from mamc_keras.evaluation.evaluate import answer
+    from mamc_keras.evaluation.answers import answer
 
     for photo, answers, unknown in answer(model, photos, top):
         line = ", ".join(f"{name} {share:.1%}" for name, share in answers)
@@ -128,22 +164,36 @@ def predict(model: Argument[str], photos: Argument[list[Path]], top: int = 3):
 def explain(
     preset: Argument[str],
     photos: Argument[list[Path]],
-    out: Path = Path("attention.png"),
+    out: Path | None = None,
+    source: str | None = None,
+    neighbours: int = 3,
 ):
-    """Draws where each attention branch looked.
+    """Draws where each attention branch looked, and checks that it matters.
 
     Example: mamc explain runs/first photo.jpg --out attention.png
 
     Args:
         preset: run folder, preset folder, or a handle such as hf://USER/NAME.
-        photos: image files.
-        out: the PNG to write.
+        photos: image files, or folders of them.
+        out: the PNG to write, attention.png; for folders the folder of the
+            pages and explain.csv, explained.
+        source: the training photos; a run knows its own.
+        neighbours: nearest training photos for each branch, 0 for none.
     """
-    from mamc_keras.evaluation.evaluate import load_model
-    from mamc_keras.evaluation.evaluate import readable
-    from mamc_keras.evaluation.explain import explain as draw
+    from mamc_keras.evaluation.explanations import explain_photos
 
-    photos = readable(photos)
-    for path, name, share in draw(load_model(preset), photos, out):
-        console.print(f"{path}: {name} {share:.1%}", markup=False)
-    written(out)
+    with bars(console) as progress:
+        rows, paths = explain_photos(
+            preset, photos, out, source, neighbours, progress
+        )
+    for row in rows:
+        line = f"{row['photo']}: {row['answer']} {row['probability']:.1%}"
+        if "probability_drop" in row:
+            line += (
+                f"; with {row['hidden']:.0%} hidden "
+                f"{row['probability'] - row['probability_drop']:.1%}, at "
+                "random places "
+                f"{row['probability'] - row['probability_drop_random']:.1%}"
+            )
+        console.print(line, markup=False)
+    written(*paths)

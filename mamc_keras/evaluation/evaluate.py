@@ -1,4 +1,4 @@
-"""What `mamc evaluate` and `mamc predict` do, as functions."""
+"""What `mamc evaluate` does, and how commands open models and photos."""
 
 import os
 from pathlib import Path
@@ -8,15 +8,12 @@ import numpy as np
 from mamc_keras.data.decode import decode_image
 from mamc_keras.data.reading import file_of
 from mamc_keras.data.reading import read_bytes
-from mamc_keras.evaluation import plots
-from mamc_keras.evaluation.calibration import calibrated
 from mamc_keras.evaluation.explain import class_names
-from mamc_keras.evaluation.explain import crop_of
-from mamc_keras.evaluation.metrics import summary
 from mamc_keras.evaluation.predictions import predict_images
-from mamc_keras.evaluation.retrieval import map_at_r
-from mamc_keras.evaluation.retrieval import recall_at_k
-from mamc_keras.files import write_json
+from mamc_keras.evaluation.report import write_comparison
+from mamc_keras.evaluation.report import write_report
+from mamc_keras.evaluation.stored import stored_predictions
+from mamc_keras.evaluation.stored_calibration import Calibration
 from mamc_keras.recipe import Recipe
 
 
@@ -123,7 +120,15 @@ def match_classes(images, model):
     return type(images)(images.paths, order[images.labels], tuple(names))
 
 
-def evaluate(path, source=None, split="test", out=None, progress=None):
+def evaluate(
+    path,
+    source=None,
+    split="test",
+    out=None,
+    progress=None,
+    against=None,
+    slices=None,
+):
     """Measures a classifier on one split and writes what it found.
 
     Everything is measured, and the probabilities written, before any
@@ -131,43 +136,79 @@ def evaluate(path, source=None, split="test", out=None, progress=None):
     `nll_calibrated`, `ece_calibrated` and `called_unknown` (the share of
     photos said to be perhaps of no class) are measured as well.
 
+    Predictions in `out` that are of the same preset and photos are used
+    again; the network runs only without them.
+
     Args:
         path: str or Path of a run folder or preset folder.
         source: str, data other than the run's own, or `None`.
         split: `"train"`, `"val"` or `"test"`.
         out: folder to write to; `evaluation-SPLIT` beside the preset.
         progress: callable `(what, done, total)`, or `None`.
+        against: str or Path of another preset or run, compared on the same
+            photos, or `None`.
+        slices: str or Path of a CSV, see `slices.read_slices`, or `None`.
 
     Returns:
         `(measures, paths)`: dict of numbers, list of the files written.
     """
     preset = preset_folder(path)
-    images = data_of(path, source, progress)[split]
+    other = preset_folder(against) if against else None
+    splits = data_of(path, source, progress)
+    images = splits[split]
     if not len(images):
         raise ValueError(
             f"There are no photos to measure on. Received: split={split!r}. "
             "Choose another split, or add a folder of that name."
         )
-    model = load_model(path)
-    step = progress and (lambda done, total: progress(split, done, total))
-    predictions = predict_images(
-        model, match_classes(images, model), progress=step
-    )
-    measures = {
-        "images": len(images),
-        **summary(predictions),
-        **calibrated(predictions, model.calibration),
-    }
-    embeddings, labels = predictions.embeddings, predictions.labels
-    recall = recall_at_k(embeddings, labels)[1]
-    if np.isfinite(recall):  # Not with every photo alone in its class.
-        measures["recall@1"] = recall
-        measures["map@r"] = map_at_r(embeddings, labels)
     out = Path(out) if out else preset.parent / f"evaluation-{split}"
-    predictions.save(out)
-    write_json(out / "metrics.json", measures)
-    plots.confusion_figure(out / "confusion.png", predictions)
-    return measures, sorted(out.iterdir())
+    predictions = predictions_of(preset, images, out, progress, split)
+    counts = None
+    if source is None and len(splits["train"]):
+        names = splits["train"].class_names
+        own = dict(zip(names, splits["train"].class_counts(), strict=True))
+        counts = [own.get(name, 0) for name in predictions.class_names]
+    calibration = Calibration.load(preset)
+    measures, paths = write_report(
+        out, predictions, calibration, counts, slices
+    )
+    if against:
+        rival = predictions_of(
+            other, images, out / "against", progress, "against"
+        )
+        names = (_name(path), _name(against))
+        paths += write_comparison(out, predictions, rival, names)
+    return measures, paths
+
+
+def predictions_of(preset, images, folder, progress=None, what="photos"):
+    """Predicts photos by a preset, or takes what is stored in a folder.
+
+    Args:
+        preset: `Path` of a preset folder.
+        images: `ImageSet` with classes that the preset knows, in any order.
+        folder: `Path` of the stored predictions, see `stored`.
+        progress: callable `(what, done, total)`, or `None`.
+        what: str, how progress calls the photos.
+
+    Returns:
+        `Predictions`.
+    """
+
+    def predict():
+        model = load_model(preset)
+        step = progress and (lambda done, total: progress(what, done, total))
+        return predict_images(
+            model, match_classes(images, model), progress=step
+        )
+
+    return stored_predictions(preset, images, folder, predict)
+
+
+def _name(path):
+    """What a run is called: its folder, not the preset inside it."""
+    path = Path(path)
+    return path.parent.name if path.name == "preset" else path.name
 
 
 def readable(photos):
@@ -212,41 +253,3 @@ def read_photo(path):
             f"This file is no image that can be read. Received: {str(path)!r}. "
             "Save it again as JPEG or PNG."
         ) from error
-
-
-def answer(path, photos, top=3):
-    """Names the most probable classes of photos, by preset or .tflite.
-
-    Args:
-        path: str or Path of a run folder, preset folder or .tflite file, or a
-            hub's handle.
-        photos: list of str or Path.
-        top: int.
-
-    Returns:
-        list of `(photo, [(class name, probability), ...], unknown)`; the
-        last is whether the photo perhaps shows none of the classes, `False`
-        where no calibration is stored.
-    """
-    photos = readable(photos)
-    if str(path).endswith(".tflite"):
-        from mamc_keras.lite import Classifier
-
-        classifier = Classifier(path)
-        return [
-            (photo, classifier.top(read_photo(photo), top), False)
-            for photo in photos
-        ]
-    from mamc_keras.data.pipeline import load_image
-
-    model = load_model(path)
-    names = class_names(model)
-    answers = []
-    for photo in photos:
-        image = load_image(photo, model.image_size, crop_of(model))[None]
-        row = model.probabilities(image)[0]
-        best = row.argsort()[::-1][:top]
-        unknown = model.calibration and bool(model.is_unknown(image)[0])
-        named = [(names[i], float(row[i])) for i in best]
-        answers.append((photo, named, bool(unknown)))
-    return answers

@@ -103,6 +103,40 @@ def inside_boxes(points, boxes):
     return ((points >= low) & (points <= high)).all(axis=-1)
 
 
+def energy_inside(maps, boxes):
+    """The part of each map's positive values that lies in the object's box.
+
+    A cell that the box's edge cuts counts by the part of it that is inside.
+
+    Args:
+        maps: array `(n, P, h, w)`; values below zero count as zero.
+        boxes: float array `(n, 4)`: left, top, right, bottom as parts of the
+            view.
+
+    Returns:
+        float64 array `(n, P)`, 0..1; 0 for a map without positive values.
+
+    Reference:
+
+    - [Wang et al., 2020](https://arxiv.org/abs/1910.01279), section 4.3
+    """
+    positive = np.maximum(np.asarray(maps, np.float64), 0)
+    boxes = np.asarray(boxes, np.float64)
+    across = _covered(boxes[:, 0], boxes[:, 2], positive.shape[3])
+    down = _covered(boxes[:, 1], boxes[:, 3], positive.shape[2])
+    inside = np.einsum("nphw,nh,nw->np", positive, down, across)
+    total = positive.sum(axis=(2, 3))
+    return np.where(total > 0, inside / np.where(total > 0, total, 1), 0.0)
+
+
+def _covered(low, high, cells):
+    """The part of each of `cells` cells from `low` to `high`: `(n, cells)`."""
+    edges = np.arange(cells + 1) / cells
+    first = np.maximum(low[:, None], edges[:-1])
+    last = np.minimum(high[:, None], edges[1:])
+    return np.maximum(last - first, 0) * cells
+
+
 def likeness(maps):
     """How alike the maps of two branches are on the same photo.
 

@@ -152,12 +152,24 @@ def negative_log_likelihood(predictions):
         float.
     """
     _check(predictions)
+    return float(photo_losses(predictions).mean())
+
+
+def photo_losses(predictions):
+    """`-log(probability of the true class)` of each photo, in nats.
+
+    Args:
+        predictions: `Predictions`.
+
+    Returns:
+        float64 array `(n,)`.
+    """
     logits = predictions.logits.astype(np.float64)
     shifted = logits - logits.max(axis=1, keepdims=True)
     # From the logits: a probability that rounds to 0 would give infinity.
     log_sum = np.log(np.exp(shifted).sum(axis=1))
     rows = np.arange(len(predictions))
-    return float((log_sum - shifted[rows, predictions.labels]).mean())
+    return log_sum - shifted[rows, predictions.labels]
 
 
 def calibration_error(predictions, bins=15):
@@ -177,10 +189,23 @@ def calibration_error(predictions, bins=15):
     _check(predictions)
     confidence = predictions.probabilities.max(axis=1)
     correct = predictions.predicted == predictions.labels
-    # Bins are open below and closed above; confidence 1 is in the last one.
-    index = np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
+    index = confidence_bins(predictions, bins)
     gaps = np.bincount(index, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(predictions))
+
+
+def confidence_bins(predictions, bins=15):
+    """The bin of each photo's largest probability.
+
+    Args:
+        predictions: `Predictions`.
+        bins: int. Bins of equal width, open below and closed above.
+
+    Returns:
+        int array `(n,)`; confidence 1 is in the last bin, `bins - 1`.
+    """
+    confidence = predictions.probabilities.max(axis=1)
+    return np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1).astype(int)
 
 
 def brier_score(predictions):

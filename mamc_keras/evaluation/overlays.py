@@ -1,4 +1,4 @@
-"""Heat maps laid over photos, as arrays: what `plots` draws."""
+"""Heat maps laid over photos, as arrays: what `attention_plot` draws."""
 
 import numpy as np
 from matplotlib import colormaps

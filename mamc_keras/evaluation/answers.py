@@ -1,0 +1,45 @@
+"""What `mamc predict` does, as a function."""
+
+from mamc_keras.evaluation.evaluate import load_model
+from mamc_keras.evaluation.evaluate import read_photo
+from mamc_keras.evaluation.evaluate import readable
+from mamc_keras.evaluation.explain import class_names
+from mamc_keras.evaluation.explain import crop_of
+
+
+def answer(path, photos, top=3):
+    """Names the most probable classes of photos, by preset or .tflite.
+
+    Args:
+        path: str or Path of a run folder, preset folder or .tflite file, or a
+            hub's handle.
+        photos: list of str or Path.
+        top: int.
+
+    Returns:
+        list of `(photo, [(class name, probability), ...], unknown)`; the
+        last is whether the photo perhaps shows none of the classes, `False`
+        where no calibration is stored.
+    """
+    photos = readable(photos)
+    if str(path).endswith(".tflite"):
+        from mamc_keras.lite import Classifier
+
+        classifier = Classifier(path)
+        return [
+            (photo, classifier.top(read_photo(photo), top), False)
+            for photo in photos
+        ]
+    from mamc_keras.data.pipeline import load_image
+
+    model = load_model(path)
+    names = class_names(model)
+    answers = []
+    for photo in photos:
+        image = load_image(photo, model.image_size, crop_of(model))[None]
+        row = model.probabilities(image)[0]
+        best = row.argsort()[::-1][:top]
+        unknown = model.calibration and bool(model.is_unknown(image)[0])
+        named = [(names[i], float(row[i])) for i in best]
+        answers.append((photo, named, bool(unknown)))
+    return answers
