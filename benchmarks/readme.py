@@ -17,6 +17,7 @@ from data_tables import planted
 from device_tables import kills
 from device_tables import replicas
 from diversity_tables import diversity
+from faithfulness_tables import faithfulness
 from markdown import HERE
 from markdown import grouped
 from markdown import rows
@@ -43,6 +44,7 @@ PAGES = [
     HERE.parent / "docs/search.md",
     HERE.parent / "docs/teach.md",
     HERE.parent / "docs/trust.md",
+    HERE.parent / "docs/evaluation.md",
 ]
 DEMO = HERE / "demo_results.json"
 NAMES = {
@@ -171,6 +173,7 @@ TABLES = {
     "search_speed": search_speed,
     "search_recall": search_recall,
     "diversity": diversity,
+    "faithfulness": faithfulness,
     "unknown": unknown,
     "temperature": temperature,
 }

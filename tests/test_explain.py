@@ -65,8 +65,8 @@ def test_stored_predictions_need_no_model(run, monkeypatch):
 def test_against_another_preset(run, tmp_path, capsys):
     other = tmp_path / "other"
     shutil.copytree(run / "preset", other)
-    out = tmp_path / "out"
-    main(["evaluate", str(run), "--against", str(other), "--out", str(out)])
+    out = run / "evaluation-test"
+    main(["evaluate", str(run), "--against", str(other)])
     printed = " ".join(capsys.readouterr().out.split())
     assert "run minus other: +0.00 points" in printed
     assert "McNemar p = 1)" in printed
@@ -82,9 +82,9 @@ def test_slices_of_a_csv(run, photo_folder, tmp_path):
         kind = "phone" if int(path.stem) % 2 else "slr"
         lines.append(f"{path},{kind}")
     (tmp_path / "s.csv").write_text("\n".join(lines))
-    _, paths = evaluate(run, out=tmp_path / "out", slices=tmp_path / "s.csv")
-    assert tmp_path / "out" / "slices.png" in paths
-    rows = read_csv(tmp_path / "out/slices.csv")
+    _, paths = evaluate(run, slices=tmp_path / "s.csv")
+    assert run / "evaluation-test" / "slices.png" in paths
+    rows = read_csv(run / "evaluation-test" / "slices.csv")
     own = [row for row in rows if row["slice"] == "camera"]
     assert {row["value"] for row in own} == {"phone", "slr"}
     assert sum(int(row["images"]) for row in own) == 7
