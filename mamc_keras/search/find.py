@@ -81,7 +81,7 @@ def draw(path_out, photo, found, crop=True):
     columns = min(COLUMNS, 1 + len(found))
     lines = math.ceil((1 + len(found)) / columns)
     figure = Figure(figsize=(1.9 * columns, 2.5 * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False).flat
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
     shown = [(photo, "looked for"), *((p, f"{c:.3f}") for p, c in found)]
     for axis in axes:
         axis.set_axis_off()
