@@ -67,7 +67,7 @@ def teach(
     folder: Argument[Path],
     out: Path,
     known: Path | None = None,
-    margin: float = 1.0,
+    margin: float = 1.5,
 ):
     """Adds classes from a few photos of each, without training.
 

@@ -8,17 +8,19 @@ With rows `w_k` of the trained classifier, their mean `w` and `a_k = w_k - w`:
 - The row is `w + s |a| d / |d|`, `|a|` the mean length of the `a_k`; longer
   where known photos are given and only a large bias would do instead.
 - The bias is chosen so that a photo not seen yet gets, on average, the logit
-  of its strongest rival among the old classes, plus `margin`.
+  of its strongest rival among the old classes, plus `margin` less `FEW / n`:
+  what few photos say is uncertain.
 
-`s` and the margin come from training photos of classes that the network had
-not seen (docs/teach.md). Weight imprinting (Qi et al., 2018)
-is the forerunner: there row and prototype are the same, without a bias.
+`s` and the margin come from training and validation photos of classes that
+the network had not seen (docs/teach.md). Weight imprinting (Qi et al., 2018) is
+the forerunner: there row and prototype are the same, without a bias.
 """
 
 import numpy as np
 
-SCALE = 0.5
-MARGIN = 1.0  # logits
+SCALE = 0.7
+MARGIN = 1.5  # logits
+FEW = 2.0  # logits; the margin is smaller by this over the number of photos
 # Before any photo is compared with another of its class, this share of what
 # a photo's `d` is long is taken to be of its class. Weighs as 2 photos.
 ALIKE = 0.65
@@ -57,19 +59,20 @@ def new_rows(kernel, bias, embeddings, known=None, margin=MARGIN):
         unit = d / max(length, 1e-12)
         # One photo's strongest rival is chance; all classes' weigh in.
         rival = (values.sum() + WEIGHT * every) / (count + WEIGHT)
+        goal = rival + margin - FEW / count
         # Of the photos' own length, what is their class's and not theirs.
         kept = share / (share + (1 - share) / count)
         prototype = part.mean(axis=0)
         scale = usual
         if known is not None:
             # A bias as large as a strange photo's logits would win old ones.
-            least = (rival + margin) / max(kept * length, 1e-12)
+            least = goal / max(kept * length, 1e-12)
             scale = max(usual, least)
         logit = prototype @ middle + scale * (
             kept * length + (prototype - d) @ unit
         )
         columns.append(middle + scale * unit)
-        biases.append(rival + margin - logit)
+        biases.append(goal - logit)
     return np.stack(columns, axis=1), np.array(biases)
 
 
