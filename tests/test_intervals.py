@@ -85,6 +85,9 @@ def test_intervals_know_what_cannot_vary():
         ["a", "b"], [0, 1], np.eye(2), np.ones((2, 1, 1)), ["a", "b"]
     )
     assert "recall@1" not in intervals(lone)
+    # Of the photos that count alone: the others are no queries.
+    half = {"recall@1": np.array([1.0, np.nan] * 10)}
+    assert intervals(perfect, half)["recall@1"] == (1.0, 1.0)
     wide, narrow = intervals(table()), intervals(table(), level=0.5)
     assert wide["top1"][0] < narrow["top1"][0] < narrow["top1"][1]
     assert narrow["top1"][1] < wide["top1"][1]
