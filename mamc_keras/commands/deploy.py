@@ -24,6 +24,7 @@ def export(
     variants: tuple[Variant, ...] = ("float32", "int8"),
     layouts: tuple[Layout, ...] = ("classifier",),
     any_size: bool = False,
+    web: Path | None = None,
 ):
     """Writes a SavedModel and .tflite files, and compares them with Keras.
 
@@ -38,6 +39,8 @@ def export(
             classify, embed and attend in one file.
         any_size: files of float32, float16 and dynamic take photos of any
             size.
+        web: folder for a page that classifies photos in the browser; needs
+            npm once, for LiteRT.js.
     """
     from mamc_keras.export.export import export as run_export
 
@@ -58,6 +61,11 @@ def export(
             )
     if table.row_count:
         console.print(table)
+    if web:
+        from mamc_keras.evaluation.evaluate import load_model
+        from mamc_keras.export.web import export_web
+
+        paths.append(export_web(load_model(preset), web))
     written(*paths)
 
 
