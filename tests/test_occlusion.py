@@ -124,6 +124,8 @@ def test_the_lead_is_negative_when_another_class_takes_over():
     """Against a rival of the whole photo it would have grown: 2 - 1."""
     margin, _ = occlusion.scores([[2.0, 1.0, 5.0]], np.array([0]))
     assert margin.tolist() == [-3.0]
+    margin, _ = occlusion.scores([[-1.0, -2.0, -4.0]], np.array([0]))
+    assert margin.tolist() == [1.0]
 
 
 def test_a_true_map_drops_more_than_chance_and_a_false_one_less():
