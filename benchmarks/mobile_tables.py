@@ -33,7 +33,7 @@ def variants():
     return table((*header, "file ECE %", "MB"), lines)
 
 
-def costs():
+def mobile_costs():
     """Size, time and memory of each file, beside the plain classifier's."""
     measured = rows("results/mobile_costs.csv")
     times = [c for c in measured[0] if c.startswith(("median", "p95"))]

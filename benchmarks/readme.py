@@ -23,6 +23,9 @@ from markdown import grouped
 from markdown import rows
 from markdown import spread
 from markdown import table
+from mobile_tables import mobile_costs
+from mobile_tables import servers
+from mobile_tables import variants
 from preset_tables import backbones
 from preset_tables import grow
 from scaling_tables import communication
@@ -45,6 +48,7 @@ PAGES = [
     HERE.parent / "docs/teach.md",
     HERE.parent / "docs/trust.md",
     HERE.parent / "docs/evaluation.md",
+    HERE.parent / "docs/mobile.md",
 ]
 DEMO = HERE / "demo_results.json"
 NAMES = {
@@ -176,6 +180,9 @@ TABLES = {
     "faithfulness": faithfulness,
     "unknown": unknown,
     "temperature": temperature,
+    "variants": variants,
+    "mobile_costs": mobile_costs,
+    "servers": servers,
 }
 
 

@@ -48,10 +48,12 @@ def test_demo(tmp_path):
 
 def test_readme_commands(photo_folder, tmp_path):
     shutil.copytree(photo_folder, tmp_path / "photos")
+    new = tmp_path / "new-cups" / "yellow_cup"
+    shutil.copytree(photo_folder / "red_cup", new)
     text = (ROOT / "README.md").read_text()
     blocks = "".join(re.findall(r"```\n(.*?)```", text, re.S))
     commands = [c for c in blocks.splitlines() if c.startswith("mamc ")]
-    assert len(commands) == 11
+    assert len(commands) == 15
     for command in commands:
         mamc(*shlex.split(command, comments=True)[1:], cwd=tmp_path)
     assert (tmp_path / "attention.png").exists()
