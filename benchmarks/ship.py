@@ -25,12 +25,14 @@ from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.evaluation.predictions import predict_images
 from mamc_keras.files import atomic_path
+from mamc_keras.files import write_text
 from mamc_keras.lite import Classifier
 from mamc_keras.sharing.push import stage
 
 SAVED = Path(__file__).parents[1] / "saved_models"
 RESULTS = SAVED / "results.csv"
 INT8 = "model_int8.tflite"
+ADDED = "## Temperature and threshold"
 MOST_CHANGED = 0.001  # of the test photos
 TERMS = {
     "grocery81": (
@@ -119,6 +121,7 @@ def export_again(name, source):
         parity = json.loads((Path(out) / "parity.json").read_text())[INT8]
         with atomic_path(folder / INT8) as file:
             shutil.copy(Path(out) / INT8, file)
+    _add_to_card(folder / "README.md", model.calibration, parity)
     photo = load_image(data["test"].paths[0], model.image_size, crop_of(model))
     with RESULTS.open(newline="") as stream:
         (row,) = [r for r in csv.DictReader(stream) if r["model"] == name]
@@ -127,6 +130,25 @@ def export_again(name, source):
     time_ms = milliseconds(Classifier(folder / INT8, 1), photo)
     row["int8_ms"] = f"{time_ms:.1f}"
     write(row)
+
+
+def _add_to_card(card, calibration, parity):
+    text = card.read_text("utf-8").split(ADDED)[0].rstrip()
+    write_text(
+        card,
+        f"""{text}
+
+{ADDED}
+
+The numbers above are without it: a temperature of
+{calibration.temperature:.2f} and a threshold for photos of none of the
+classes, from {calibration.images} validation photos, which chose the epoch too.
+With the temperature the calibration error on the test photos is
+{100 * parity["ece_keras"]:.1f} % (int8: {100 * parity["ece_tflite"]:.1f} %).
+{100 * calibration.false_alarm_rate:.0f} % of photos of the known classes are
+expected under the threshold.
+""",
+    )
 
 
 def write(row):
