@@ -28,7 +28,7 @@ from mamc_keras.data.pipeline import plain_dataset
 from mamc_keras.data.sources import open_source
 from mamc_keras.evaluation import localization
 from mamc_keras.evaluation.evaluate import load_model
-from mamc_keras.evaluation.explain import crop_of
+from mamc_keras.models.settings import crop_of
 
 FILE = Path(__file__).parent / "results" / "diversity.csv"
 RADIUS = 1 / 7

@@ -38,9 +38,9 @@ from mamc_keras.data.pipeline import plain_dataset
 from mamc_keras.data.sources import open_source
 from mamc_keras.evaluation import localization
 from mamc_keras.evaluation.evaluate import load_model
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.evaluation.occlusion import occlusion
 from mamc_keras.evaluation.predictions import compiled_heads
+from mamc_keras.models.settings import crop_of
 
 FILE = Path(__file__).parent / "results" / "faithfulness.csv"
 DROPS = ("margin", "margin_drop", "margin_drop_random", "probability")

@@ -21,6 +21,8 @@ def table(header, lines):
 
 def spread(values, digits):
     values = np.array(values, float)
+    if np.isnan(values).all():
+        return "-"
     text = f"{values.mean():.{digits}f}"
     if len(values) > 1:
         text += f" ± {values.std(ddof=1):.{digits}f}"

@@ -21,12 +21,12 @@ from pathlib import Path
 
 from mamc_keras.data.pipeline import load_image
 from mamc_keras.evaluation.evaluate import load_model
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.evaluation.predictions import predict_images
 from mamc_keras.files import atomic_path
 from mamc_keras.files import write_text
 from mamc_keras.lite import Classifier
+from mamc_keras.models.settings import crop_of
 from mamc_keras.sharing.push import stage
 
 SAVED = Path(__file__).parents[1] / "saved_models"

@@ -33,9 +33,9 @@ from mamc_keras.data.pipeline import load_image
 from mamc_keras.data.sources import ImageSet
 from mamc_keras.data.sources import open_source
 from mamc_keras.evaluation.evaluate import load_model
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.evaluation.predictions import predict_images
 from mamc_keras.models.few_photos import MOST_KNOWN
+from mamc_keras.models.settings import crop_of
 from mamc_keras.models.teach import teach
 from mamc_keras.recipe import load_recipe
 

@@ -32,7 +32,7 @@ def classes(
         out: folder of the new preset.
     """
     from mamc_keras.evaluation.evaluate import load_model
-    from mamc_keras.evaluation.explain import class_names
+    from mamc_keras.models.settings import class_names
 
     changes = add or drop or rename
     if bool(changes) != bool(out):

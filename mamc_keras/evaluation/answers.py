@@ -3,8 +3,8 @@
 from mamc_keras.evaluation.evaluate import load_model
 from mamc_keras.evaluation.evaluate import read_photo
 from mamc_keras.evaluation.evaluate import readable
-from mamc_keras.evaluation.explain import class_names
-from mamc_keras.evaluation.explain import crop_of
+from mamc_keras.models.settings import class_names
+from mamc_keras.models.settings import crop_of
 
 
 def answer(path, photos, top=3):

@@ -8,12 +8,12 @@ import numpy as np
 from mamc_keras.data.decode import decode_image
 from mamc_keras.data.reading import file_of
 from mamc_keras.data.reading import read_bytes
-from mamc_keras.evaluation.explain import class_names
 from mamc_keras.evaluation.predictions import predict_images
 from mamc_keras.evaluation.report import write_comparison
 from mamc_keras.evaluation.report import write_report
 from mamc_keras.evaluation.stored import stored_predictions
 from mamc_keras.evaluation.stored_calibration import Calibration
+from mamc_keras.models.settings import class_names
 from mamc_keras.recipe import Recipe
 
 

@@ -9,6 +9,8 @@ from mamc_keras.evaluation.drawing import wrapped
 from mamc_keras.evaluation.neighbours import nearest
 from mamc_keras.evaluation.occlusion import hide
 from mamc_keras.evaluation.occlusion import occlusion
+from mamc_keras.models.settings import class_names
+from mamc_keras.models.settings import crop_of
 
 
 def explain(model, paths, path_out, check=False, gallery=None, count=3):
@@ -120,28 +122,3 @@ def _neighbours(model, batch, paths, gallery, count, rows):
             branches.append(found)
         drawn.append(branches)
     return drawn
-
-
-def crop_of(model):
-    """Tells whether a model wants the centre of a photo or all of it.
-
-    Args:
-        model: `MAMCImageClassifier`.
-
-    Returns:
-        bool.
-    """
-    converter = getattr(model.preprocessor, "image_converter", None)
-    return getattr(converter, "crop_to_aspect_ratio", True)
-
-
-def class_names(model):
-    """Names of a model's classes, numbers when it has none.
-
-    Args:
-        model: `MAMCImageClassifier`.
-
-    Returns:
-        tuple of str.
-    """
-    return model.class_names or tuple(map(str, range(model.num_classes)))

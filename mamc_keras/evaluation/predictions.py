@@ -154,7 +154,7 @@ def predict_images(model, images, batch_size=32, progress=None):
         ValueError: when there are no photos, or no `image_size`.
     """
     from mamc_keras.data.pipeline import plain_dataset
-    from mamc_keras.evaluation.explain import crop_of
+    from mamc_keras.models.settings import crop_of
 
     if not len(images):
         raise ValueError(

@@ -9,12 +9,12 @@ from mamc_keras.evaluation.evaluate import data_of
 from mamc_keras.evaluation.evaluate import load_model
 from mamc_keras.evaluation.evaluate import match_classes
 from mamc_keras.evaluation.evaluate import preset_folder
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.export.litert import export_litert
 from mamc_keras.export.parity_report import parity_reports
 from mamc_keras.export.saved_model import export_saved_model
 from mamc_keras.export.variants import needs_photos
 from mamc_keras.files import write_json
+from mamc_keras.models.settings import crop_of
 
 CALIBRATION_IMAGES = 200
 STEMS = {"classifier": "model", "embedder": "embedder", "full": "full"}

@@ -4,11 +4,11 @@ import json
 import zipfile
 
 from mamc_keras import __version__
-from mamc_keras.evaluation.explain import class_names
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.lite import LABELS_FILE
 from mamc_keras.lite import SETTINGS_FILE
 from mamc_keras.lite.file import PROTOTYPES_FILE
+from mamc_keras.models.settings import class_names
+from mamc_keras.models.settings import crop_of
 
 
 def labels_text(model):

@@ -7,10 +7,10 @@ layout full is for those that ask for a signature by its name.
 import keras
 from keras import ops
 
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.export.deployable import fixed_size
 from mamc_keras.export.deployable import rescaled
 from mamc_keras.export.shrink import shrink
+from mamc_keras.models.settings import crop_of
 
 LAYOUTS = ("classifier", "embedder", "full")
 

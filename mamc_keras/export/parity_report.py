@@ -115,7 +115,7 @@ def _batches(model, images, limit):
             yield images[0][rows], np.asarray(images[1])[rows]
         return
     from mamc_keras.data.pipeline import plain_dataset
-    from mamc_keras.evaluation.explain import crop_of
+    from mamc_keras.models.settings import crop_of
 
     dataset = plain_dataset(
         images.take(index), model.image_size, BATCH_SIZE, crop_of(model)

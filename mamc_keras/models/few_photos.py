@@ -11,7 +11,7 @@ from mamc_keras.data.formats.folders import list_classes
 from mamc_keras.data.photo_files import find_photos
 from mamc_keras.data.photo_files import read_pixels
 from mamc_keras.data.sources import open_source
-from mamc_keras.evaluation.explain import crop_of
+from mamc_keras.models.settings import crop_of
 from mamc_keras.run_folder import is_begun
 from mamc_keras.run_folder import read_recipe
 

@@ -11,8 +11,8 @@ from mamc_keras.data.checking.findings import Problem
 from mamc_keras.data.photo_files import read_pixels
 from mamc_keras.evaluation.evaluate import load_model
 from mamc_keras.evaluation.evaluate import readable
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.files import atomic_path
+from mamc_keras.models.settings import crop_of
 from mamc_keras.search.index import Index
 from mamc_keras.search.photos import embed_files
 from mamc_keras.search.photos import fingerprint

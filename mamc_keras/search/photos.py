@@ -11,8 +11,8 @@ import tensorflow as tf
 from mamc_keras.data.checking.findings import Problem
 from mamc_keras.data.photo_files import read_pixels
 from mamc_keras.data.threads import map_files
-from mamc_keras.evaluation.explain import crop_of
 from mamc_keras.evaluation.predictions import compiled_heads
+from mamc_keras.models.settings import crop_of
 
 BATCH = 32
 

@@ -86,7 +86,8 @@ def _use(name, model):
 ```python
 from mamc_keras import MAMCImageClassifier
 
-model = MAMCImageClassifier.from_preset("PATH/{name}")  # or hf://user/{name}
+# or hf://user/{name}
+model = MAMCImageClassifier.from_preset("PATH/{name}")
 probabilities = model.probabilities(photos)  # (B, {model.num_classes}), 0..255
 embeddings = model.embed(photos)
 ```
