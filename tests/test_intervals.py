@@ -70,6 +70,24 @@ def test_intervals_equal_a_plain_bootstrap(monkeypatch):
         assert found[name] == pytest.approx((low, high), abs=0.12 * width)
 
 
+@pytest.mark.parametrize("labels", [[0, 0, 1], [0, 1, 2], [0, 0]])
+def test_intervals_of_a_handful_of_photos(labels):
+    """Some resamples have no query at all, or there is none."""
+    rng = np.random.default_rng(0)
+    n = len(labels)
+    predictions = Predictions(
+        [f"{i}.jpg" for i in range(n)],
+        labels,
+        rng.normal(size=(n, 3)),
+        rng.normal(size=(n, 1, 4)),
+        "abc",
+    )
+    found = intervals(predictions)
+    assert ("recall@1" in found) == (len(set(labels)) < n)
+    for low, high in found.values():
+        assert low <= high
+
+
 def test_intervals_know_what_cannot_vary():
     rng = np.random.default_rng(0)
     perfect = Predictions(

@@ -1,6 +1,9 @@
 """How far could every number be off with other test photos?"""
 
+import warnings
+
 import numpy as np
+from scipy.stats import DegenerateDataWarning
 from scipy.stats import bootstrap
 
 from mamc_keras.evaluation import metrics
@@ -90,18 +93,20 @@ def intervals(predictions, values=None, level=0.95, seed=0):
         found = np.array([measure(row.astype(int)) for row in rows]).T
         return found.reshape(-1, *drawn.shape[:-1])
 
-    found = bootstrap(
-        (np.arange(photos),),
-        measures,
-        n_resamples=RESAMPLES,
-        batch=50,
-        confidence_level=level,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        # A resample without a query, in very small sets, is left out below.
+        warnings.simplefilter("ignore", DegenerateDataWarning)
+        found = bootstrap(
+            (np.arange(photos),),
+            measures,
+            n_resamples=RESAMPLES,
+            batch=50,
+            confidence_level=level,
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        )
     samples = found.bootstrap_distribution
     tail = 100 * (1 - level) / 2
-    # A resample without a query, in very small sets, is left out.
     low, high = np.nanpercentile(samples, [tail, 100 - tail], axis=-1)
     names = (*values, "macro", "ece")
     return {
