@@ -4,6 +4,8 @@ import os
 
 import numpy as np
 
+from mamc_keras.evaluation.retrieval import unit
+
 
 def nearest(embeddings, gallery, count=3, paths=None):
     """Finds the nearest photos of a table, one branch at a time.
@@ -38,7 +40,7 @@ def nearest(embeddings, gallery, count=3, paths=None):
             "one photo to find."
         )
     cosines = np.einsum(
-        "npd,gpd->npg", _unit(embeddings), _unit(others.astype(np.float64))
+        "npd,gpd->npg", unit(embeddings), unit(others.astype(np.float64))
     )
     if paths is not None:
         own = [os.path.realpath(path) for path in gallery.paths]
@@ -46,8 +48,3 @@ def nearest(embeddings, gallery, count=3, paths=None):
         cosines = np.where(own[:, None], -np.inf, cosines)
     order = np.argsort(-cosines, axis=-1, kind="stable")[..., :count]
     return order, np.take_along_axis(cosines, order, axis=-1)
-
-
-def _unit(vectors):
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(lengths, 1e-12)

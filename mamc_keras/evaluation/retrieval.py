@@ -126,13 +126,20 @@ def normalised(embeddings):
         float32 array `(n, num_attentions * embedding_dim)`.
     """
     branches = np.asarray(embeddings, np.float32)
-    vectors = _unit(branches).reshape(len(branches), -1)
-    return _unit(vectors)
+    vectors = unit(branches).reshape(len(branches), -1)
+    return unit(vectors)
 
 
-def _unit(vectors):
+def unit(vectors):
+    """Divides vectors by their lengths.
+
+    Args:
+        vectors: float array `(..., d)`.
+
+    Returns:
+        Float array of the same shape; a vector of zeros stays as it is.
+    """
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    # An all-zero branch stays zero instead of becoming NaN.
     return vectors / np.maximum(lengths, 1e-12)
 
 

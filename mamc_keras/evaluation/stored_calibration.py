@@ -13,9 +13,9 @@ import numpy as np
 
 from mamc_keras.evaluation import unknown
 from mamc_keras.files import atomic_path
+from mamc_keras.lite.file import PROTOTYPES_FILE
 
 SETTINGS_FILE = "calibration.json"
-PROTOTYPES_FILE = "prototypes.npy"
 FILES = (SETTINGS_FILE, PROTOTYPES_FILE)
 FORMAT = 1
 LOGIT_SCORES = {

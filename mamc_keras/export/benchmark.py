@@ -12,7 +12,7 @@ from mamc_keras.files import atomic_path
 
 RESULTS_FILE = "benchmark.csv"
 MEASURES = ("accuracy_tflite", "agreement", "max_difference", "ece_tflite")
-# Prints by how much the runtime's memory grows until a photo is classified.
+# Writes by how much the runtime's memory grows until a photo is classified.
 _MEMORY = """
 import re, sys
 import numpy as np
@@ -27,7 +27,7 @@ reader = lite.Embedder if layout == "embedder" else lite.Classifier
 model = reader(path, num_threads=1)
 image = np.zeros((*(model.image_size or (224, 224)), 3), np.uint8)
 (model.embed if layout == "embedder" else model.predict)(image)
-print(peak() - before)
+sys.stdout.write(str(peak() - before))
 """
 
 

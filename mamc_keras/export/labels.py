@@ -71,11 +71,9 @@ def append_settings(path, model, variant, layout):
         LABELS_FILE: labels_text(model),
         SETTINGS_FILE: json.dumps(settings, indent=2) + "\n",
     }
-    if layout == "full" and model.calibration:
-        stored = model.calibration.files()
-        files |= {
-            name: stored[name] for name in stored if name == PROTOTYPES_FILE
-        }
+    stored = model.calibration.files() if model.calibration else {}
+    if layout == "full" and PROTOTYPES_FILE in stored:
+        files[PROTOTYPES_FILE] = stored[PROTOTYPES_FILE]
     with zipfile.ZipFile(path, "a") as archive:
         for name, text in files.items():
             # A date would make every export another file.

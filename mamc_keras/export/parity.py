@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from mamc_keras.evaluation.retrieval import normalised
 from mamc_keras.lite.file import open_file
 
 # A file may differ from Keras by rounding, and no more than this.
@@ -43,7 +44,7 @@ def check_parity(model, tflite_path, images, variant, layout="classifier"):
     """
     compared = {
         "classifier": {"classify": model.probabilities},
-        "embedder": {"embed": lambda x: _unit(model.embed(x))},
+        "embedder": {"embed": lambda x: normalised(model.embed(x))},
         "full": {
             "classify": model.probabilities,
             "embed": model.embed,
@@ -134,8 +135,3 @@ def _cosines(first, second):
     products = (first * second).sum(axis=1)
     same = (first == second).all(axis=1)
     return np.where(same, 1.0, products / np.maximum(lengths, 1e-12))
-
-
-def _unit(embeddings):
-    lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
-    return embeddings / np.maximum(lengths, 1e-12)

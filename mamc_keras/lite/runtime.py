@@ -1,5 +1,6 @@
 """The classifier and the embedder of a .tflite file, photo by photo."""
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +90,7 @@ class Classifier:
             ValueError: when the file has no attention maps in it, or the
                 image is none.
         """
-        maps = self._file.function("attend", rank=4)
-        return maps(self._file.pixels(image))
+        return self._attend(self._file.pixels(image))
 
     def is_unknown(self, image):
         """Says whether a photo perhaps shows none of the classes.
@@ -106,16 +106,29 @@ class Classifier:
                 model with a calibration can.
         """
         unknown = self._file.settings.get("unknown")
-        prototypes = read_prototypes(self._file.path)
-        if not unknown or prototypes is None:
+        prototypes = self._prototypes if unknown else None
+        if prototypes is None:
             raise ValueError(
                 "This .tflite file cannot tell photos of none of its classes. "
                 f"Received: {str(self._file.path)!r}. Train with 100 or more "
                 "validation photos and export with --layouts full."
             )
-        embed = self._file.function("embed")
-        vector = unit_vector(embed(self._file.pixels(image)))
+        vector = unit_vector(self._embed(self._file.pixels(image)))
         return bool((prototypes @ vector).max() < unknown["threshold"])
+
+    # Looked up at the first photo that needs them, not at every one.
+
+    @functools.cached_property
+    def _attend(self):
+        return self._file.function("attend", rank=4)
+
+    @functools.cached_property
+    def _embed(self):
+        return self._file.function("embed")
+
+    @functools.cached_property
+    def _prototypes(self):
+        return read_prototypes(self._file.path)
 
 
 class Embedder:
