@@ -2,12 +2,12 @@
 
 Takes the run folders that benchmarks/ablation.py left (SET-ARM-SEED): exports
 all five variants of each, and compares them with Keras on the whole test
-split. With --costs it measures instead what one run of each arm costs on this
-machine: size, latency and memory; the two arms in turns, so that a drift of
-the machine meets both. Resumable; one CSV row a file.
+split. With --costs it measures instead what one run costs on this machine:
+size, latency and memory, in turns with a second run, the plain classifier, so
+that a drift of the machine meets both. Resumable; one CSV row a file.
 
-Run: python benchmarks/mobile.py RUN...            (results/mobile.csv)
-     python benchmarks/mobile.py --costs RUN RUN   (results/mobile_costs.csv)
+Run: python benchmarks/mobile.py RUN...              (results/mobile.csv)
+     python benchmarks/mobile.py --costs RUN PLAIN   (results/mobile_costs.csv)
 """
 
 import argparse
@@ -23,6 +23,7 @@ import keras
 from results import append_row
 from results import is_done
 
+from mamc_keras.export.benchmark import MEASURES
 from mamc_keras.export.benchmark import benchmark
 from mamc_keras.export.export import export
 from mamc_keras.export.variants import VARIANTS
@@ -32,7 +33,12 @@ PARITY = (
     *("images", "accuracy_keras", "accuracy_tflite", "agreement"),
     *("max_difference", "ece_keras", "ece_tflite", "megabytes"),
 )
-TURNS = 5
+MEASURED = tuple(
+    f"{name}_ms_{threads}_threads"
+    for threads in (1, 2)
+    for name in ("median", "p95")
+) + ("memory_mb",)
+TURNS = 15
 
 
 def key_of(run):
@@ -53,24 +59,35 @@ def parity(runs, file):
             print(key_of(run), variant, numbers, flush=True)
 
 
-def costs(runs, file):
-    measured = {}
-    for _ in range(TURNS):
-        for run in runs:
-            rows, _ = benchmark(run / "export")
-            for row in rows:
-                measured.setdefault((run, row["file"]), []).append(row)
-    for (run, name), turns in measured.items():
-        row = {**key_of(run), "file": name}
-        if is_done(file, **row):
-            continue
-        for column, value in turns[0].items():
-            if column.startswith(("median_ms", "p95_ms", "memory")):
-                value = statistics.median(float(t[column]) for t in turns)
-            if not column.startswith(("acc", "agree", "max", "ece", "file")):
-                row[column] = value
-        append_row(file, row)
-        print(row, flush=True)
+def costs(run, plain, file):
+    """A row for each file of both runs; ratios are of neighbours in time."""
+    for path in sorted((run / "export").glob("*.tflite")):
+        turns = {run: [], plain: []}
+        for _ in range(TURNS):
+            for folder, rows in turns.items():
+                measured, _ = benchmark(folder / "export" / path.name)
+                rows += measured
+        for folder, rows in turns.items():
+            row = {**key_of(folder), "file": path.name}
+            if is_done(file, **row):
+                continue
+            for column, value in rows[0].items():
+                if column in MEASURED:
+                    value = statistics.median(float(r[column]) for r in rows)
+                if column not in (*MEASURES, "file"):
+                    row[column] = value
+            for column in MEASURED[:-1:2]:
+                ratios = [
+                    float(mine[column]) / float(theirs[column])
+                    for mine, theirs in zip(rows, turns[plain], strict=True)
+                ]
+                low, middle, high = statistics.quantiles(ratios, n=4)
+                row[column.replace("median_ms", "ratio")] = f"{middle:.3f}"
+                row[column.replace("median_ms", "quartiles")] = (
+                    f"{low:.3f} to {high:.3f}"
+                )
+            append_row(file, row)
+            print(row, flush=True)
 
 
 def main():
@@ -79,7 +96,7 @@ def main():
     parser.add_argument("--costs", action="store_true")
     options = parser.parse_args()
     if options.costs:
-        costs(options.runs, RESULTS / "mobile_costs.csv")
+        costs(*options.runs, RESULTS / "mobile_costs.csv")
     else:
         parity(options.runs, RESULTS / "mobile.csv")
 

@@ -37,18 +37,19 @@ def mobile_costs():
     """Size, time and memory of each file, beside the plain classifier's."""
     measured = rows("results/mobile_costs.csv")
     times = [c for c in measured[0] if c.startswith(("median", "p95"))]
-    plain = {r["file"]: r for r in measured if r["arm"] == "plain_softmax"}
     lines = []
     for row in measured:
-        base = plain[row["file"]]
-        first = times[0]
         lines.append(
             [
                 *(NAMES[row["arm"]], row["file"], row["megabytes"]),
                 f"{int(row['parameters']) / 1e6:.2f}",
                 row["operations"],
                 *(f"{float(row[column]):.1f}" for column in times),
-                f"{float(row[first]) / float(base[first]):.2f}",
+                *(
+                    f"{float(row[f'ratio_{n}_threads']):.2f} "
+                    f"({row[f'quartiles_{n}_threads']})"
+                    for n in (1, 2)
+                ),
                 f"{float(row['memory_mb']):.0f}",
             ]
         )
@@ -56,7 +57,8 @@ def mobile_costs():
     header += tuple(
         column.replace("_ms_", " ms, ").replace("_", " ") for column in times
     )
-    return table((*header, "beside plain", "memory, MB"), lines)
+    header += ("beside plain, 1 thread (quartiles)", "2 threads", "memory, MB")
+    return table(header, lines)
 
 
 def servers():
@@ -67,3 +69,10 @@ def servers():
     ]
     header = ("batch", "", "photos a second, beside predict", "first call, s")
     return table(header, lines)
+
+
+def clients():
+    """MediaPipe's first answer beside ours, photo by photo."""
+    lines = [list(row.values()) for row in rows("results/clients.csv")]
+    header = ("photo", "MediaPipe", "score", "mamc_keras.lite", "score")
+    return table((*header, "largest difference of any class"), lines)

@@ -23,6 +23,7 @@ from markdown import grouped
 from markdown import rows
 from markdown import spread
 from markdown import table
+from mobile_tables import clients
 from mobile_tables import mobile_costs
 from mobile_tables import servers
 from mobile_tables import variants
@@ -112,34 +113,6 @@ def fast():
     return table(header, lines)
 
 
-def parity():
-    lines = []
-    groups = grouped(rows("parity.csv"), "set", "file")
-    for (name, file), group in groups.items():
-        lines.append(
-            [name, file, str(len(group))]
-            + [
-                spread([100 * float(r[c]) for r in group], 1)
-                for c in ("accuracy_keras", "accuracy_tflite", "agreement")
-            ]
-            + [
-                f"{max(float(r['max_difference']) for r in group):.1g}",
-                f"{float(group[0]['megabytes']):.1f}",
-            ]
-        )
-    header = (
-        "set",
-        "file",
-        "seeds",
-        "Keras top-1 %",
-        "file top-1 %",
-        "same answer %",
-        "largest difference",
-        "MB",
-    )
-    return table(header, lines)
-
-
 def demo():
     results = json.loads(DEMO.read_text())
     counts = results.pop("counts")
@@ -158,7 +131,6 @@ TABLES = {
     "demo": demo,
     "accuracy": accuracy,
     "fast": fast,
-    "parity": parity,
     "planner": planner,
     "pipeline": pipeline,
     "planted": planted,
@@ -183,6 +155,7 @@ TABLES = {
     "variants": variants,
     "mobile_costs": mobile_costs,
     "servers": servers,
+    "clients": clients,
 }
 
 

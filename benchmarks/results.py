@@ -22,7 +22,7 @@ def append_row(file, row):
         writer.writerow(row)
 
 
-def is_done(file, **key):
+def is_done(file, /, **key):
     """Tells whether a row has these values already."""
     return any(
         all(row[name] == str(value) for name, value in key.items())

@@ -130,6 +130,10 @@ def test_export_then_predict_by_the_file(
     parity = json.loads((out / "parity.json").read_text())
     assert parity["model.tflite"]["max_difference"] < 1e-4
     assert parity["model_int8.tflite"]["agreement"] > 0.8
+    for report in parity.values():
+        assert 0 <= report["accuracy_validation"] <= 1
+    (best,) = (name for name in parity if parity[name]["recommended"])
+    assert f"Recommended: {best}" in " ".join(text.split())
     photo = str(photo_folder / "blue_cup" / "03.jpg")
     for name in ("model.tflite", "model_int8.tflite"):
         main(["predict", str(out / name), photo])

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 
 from mamc_keras import lite
+from mamc_keras.evaluation.answers import answer
 from mamc_keras.evaluation.stored_calibration import Calibration
 from mamc_keras.evaluation.unknown import class_prototypes
 from mamc_keras.export import layouts
 from mamc_keras.export import litert
 from mamc_keras.export.benchmark import benchmark
+from mamc_keras.export.choice import recommended
 from mamc_keras.export.litert import export_litert
 from mamc_keras.export.parity import ParityError
 from mamc_keras.export.saved_model import export_saved_model
@@ -267,11 +270,16 @@ def test_temperature_and_threshold_travel_inside(calibrated, variant, tmp_path):
     clear = np.abs(np.asarray(scores) - 0.9) > 0.03  # not on the edge
     answers = np.array([classifier.is_unknown(photo) for photo in mixed])
     np.testing.assert_array_equal(answers[clear], known[clear])
+    for i in (np.flatnonzero(clear & known)[0], np.flatnonzero(~known)[0]):
+        Image.fromarray(mixed[i]).save(tmp_path / "photo.png")
+        (_, _, unknown), *_ = answer(path, [tmp_path / "photo.png"])
+        assert unknown == answers[i]
 
 
 def test_files_that_cannot_tell_say_so(calibrated, written, tmp_path):
     plain = lite.Classifier(written("full", "float32"))
     photo = exported.photos(1)[0][0]
+    assert not plain.has_threshold
     with pytest.raises(ValueError, match="cannot tell"):
         plain.is_unknown(photo)
     path = export_litert(calibrated, tmp_path / "model.tflite")
@@ -293,6 +301,24 @@ def test_saved_model_knows_too(calibrated, tmp_path):
     settings = json.loads((folder / "assets" / "mamc.json").read_text())
     assert settings["unknown"]["threshold"] == 0.9
     assert settings["temperature"] == 2.5
+
+
+# === Which file to ship ===
+
+
+def test_the_smallest_file_that_costs_no_accuracy_is_recommended():
+    def report(accuracy, megabytes):
+        return {
+            "accuracy_keras": 0.9,
+            "accuracy_tflite": accuracy,
+            "megabytes": megabytes,
+        }
+
+    files = {"float32": report(0.9, 20), "int8": report(0.8949, 5)}
+    assert recommended(files) == "float32"
+    assert recommended({**files, "mixed": report(0.8951, 11)}) == "mixed"
+    assert recommended({**files, "dynamic": report(0.91, 6)}) == "dynamic"
+    assert recommended({"int8": files["int8"]}) is None
 
 
 # === mamc benchmark ===

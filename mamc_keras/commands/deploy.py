@@ -45,11 +45,13 @@ def export(
     from mamc_keras.export.export import export as run_export
 
     table = Table("file", "MB", "top-1", "Keras", "equal top-1", "max diff")
-    paths = []
+    paths, best = [], []
     for path, report in run_export(
         preset, out, source, variants, layouts, any_size
     ):
         paths.append(path)
+        if report and report.get("recommended"):
+            best.append(path.name)
         if report:
             table.add_row(
                 path.name,
@@ -61,6 +63,11 @@ def export(
             )
     if table.row_count:
         console.print(table)
+    if best:
+        console.print(
+            f"Recommended: {', '.join(best)}, the smallest whose top-1 on "
+            "validation photos is at most half a point below that of Keras."
+        )
     if web:
         from mamc_keras.evaluation.evaluate import load_model
         from mamc_keras.export.web import export_web

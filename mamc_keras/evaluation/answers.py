@@ -19,17 +19,19 @@ def answer(path, photos, top=3):
     Returns:
         list of `(photo, [(class name, probability), ...], unknown)`; the
         last is whether the photo perhaps shows none of the classes, `False`
-        where no calibration is stored.
+        where no calibration is stored (a .tflite has it in the layout full).
     """
     photos = readable(photos)
     if str(path).endswith(".tflite"):
         from mamc_keras.lite import Classifier
 
         classifier = Classifier(path)
-        return [
-            (photo, classifier.top(read_photo(photo), top), False)
-            for photo in photos
-        ]
+        answers = []
+        for photo in photos:
+            image = read_photo(photo)
+            unknown = classifier.has_threshold and classifier.is_unknown(image)
+            answers.append((photo, classifier.top(image, top), unknown))
+        return answers
     from mamc_keras.data.pipeline import load_image
 
     model = load_model(path)

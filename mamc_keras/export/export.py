@@ -9,6 +9,7 @@ from mamc_keras.evaluation.evaluate import data_of
 from mamc_keras.evaluation.evaluate import load_model
 from mamc_keras.evaluation.evaluate import match_classes
 from mamc_keras.evaluation.evaluate import preset_folder
+from mamc_keras.export.choice import recommended
 from mamc_keras.export.litert import export_litert
 from mamc_keras.export.parity_report import parity_reports
 from mamc_keras.export.saved_model import export_saved_model
@@ -40,7 +41,9 @@ def export(
             any size.
 
     Returns:
-        list of `(Path, dict or None)`: each file with its parity report.
+        list of `(Path, dict or None)`: each file with its parity report. With
+        validation photos it says `accuracy_validation` as well, and which
+        file is `recommended`.
 
     Raises:
         ValueError: when int8 or mixed is asked for without photos.
@@ -50,12 +53,11 @@ def export(
     model = load_model(path)
     calibrated = any(map(needs_photos, variants))
     splits = data_of(path, source) if calibrated or source else {}
-    test = splits.get("test") or splits.get("val")
-    if test:
-        test = match_classes(test, model)
+    val = splits.get("val")
+    test = splits.get("test") or val
     calibration = calibration_images(model, splits) if calibrated else None
     written = [(export_saved_model(model, out / "saved_model"), None)]
-    files, compared = [], []
+    files, compared = [], {}
     for layout in layouts:
         for variant in variants:
             ending = "" if variant == "float32" else f"_{variant}"
@@ -69,14 +71,32 @@ def export(
             )
             files.append(file)
             if test and layout != "embedder":
-                compared.append(file)
-    reports = parity_reports(model, compared, test) if compared else []
-    reports = dict(zip(compared, reports, strict=True))
+                compared.setdefault(layout, []).append(file)
+    reports = {}
+    for same in compared.values():
+        found = _compare(model, same, test)
+        if val:
+            _recommend(found, _compare(model, same, val))
+        reports |= found
     written += [(file, reports.get(file)) for file in files]
     names = {file.name: report for file, report in reports.items()}
     write_json(out / "parity.json", names)
     written += [(out / "labels.txt", None), (out / "parity.json", None)]
     return [entry for entry in written if entry[0].exists()]
+
+
+def _compare(model, files, images):
+    images = match_classes(images, model)
+    reports = parity_reports(model, files, images)
+    return dict(zip(files, reports, strict=True))
+
+
+def _recommend(reports, on_validation):
+    """Adds to reports of one layout what validation photos say."""
+    best = recommended(on_validation)
+    for file, report in reports.items():
+        report["accuracy_validation"] = on_validation[file]["accuracy_tflite"]
+        report["recommended"] = file == best
 
 
 def calibration_images(model, splits):

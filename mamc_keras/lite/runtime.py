@@ -92,6 +92,11 @@ class Classifier:
         """
         return self._attend(self._file.pixels(image))
 
+    @property
+    def has_threshold(self):
+        """bool: can `is_unknown` tell photos of none of the classes?"""
+        return self._threshold is not None and self._prototypes is not None
+
     def is_unknown(self, image):
         """Says whether a photo perhaps shows none of the classes.
 
@@ -105,16 +110,18 @@ class Classifier:
             ValueError: when the file cannot tell; the layout full of a
                 model with a calibration can.
         """
-        unknown = self._file.settings.get("unknown")
-        prototypes = self._prototypes if unknown else None
-        if prototypes is None:
+        if not self.has_threshold:
             raise ValueError(
                 "This .tflite file cannot tell photos of none of its classes. "
                 f"Received: {str(self._file.path)!r}. Train with 100 or more "
                 "validation photos and export with --layouts full."
             )
         vector = unit_vector(self._embed(self._file.pixels(image)))
-        return bool((prototypes @ vector).max() < unknown["threshold"])
+        return bool((self._prototypes @ vector).max() < self._threshold)
+
+    @property
+    def _threshold(self):
+        return (self._file.settings.get("unknown") or {}).get("threshold")
 
     # Looked up at the first photo that needs them, not at every one.
 
