@@ -76,3 +76,24 @@ def clients():
     lines = [list(row.values()) for row in rows("results/clients.csv")]
     header = ("photo", "MediaPipe", "score", "mamc_keras.lite", "score")
     return table((*header, "largest difference of any class"), lines)
+
+
+def public_model():
+    """A public bird model beside ours, on the species that both know."""
+    lines = []
+    measured = rows("results/public_model.csv")
+    for row in measured:
+        ratio = float(row["median_ms_1_threads"]) / float(
+            measured[-1]["median_ms_1_threads"]
+        )
+        lines.append(
+            [
+                *(row["model"], row["classes"], row["shared_classes"]),
+                *(row["photos"], f"{100 * float(row['top1']):.1f}"),
+                f"{100 * float(row['top1_open']):.1f}",
+                *(row["megabytes"], f"{ratio:.2f}"),
+            ]
+        )
+    header = ("file", "classes", "of both", "photos", "top-1 of both, %")
+    header += ("top-1 of all its classes, %", "MB", "time, beside ours")
+    return table(header, lines)

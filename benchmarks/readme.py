@@ -25,6 +25,7 @@ from markdown import spread
 from markdown import table
 from mobile_tables import clients
 from mobile_tables import mobile_costs
+from mobile_tables import public_model
 from mobile_tables import servers
 from mobile_tables import variants
 from preset_tables import backbones
@@ -156,6 +157,7 @@ TABLES = {
     "mobile_costs": mobile_costs,
     "servers": servers,
     "clients": clients,
+    "public_model": public_model,
 }
 
 

@@ -143,8 +143,15 @@ def test_page_names_no_other_host():
 # === In Chromium ===
 
 
-def shipped_page(folder):
+def shipped_page(folder, variant, photos):
     model = MAMCImageClassifier.from_preset("grocery81_lite0")
+    if variant != web.VARIANT:
+        pixels = [
+            lite.resize(lite.read_image(photo), model.image_size)
+            for photo in photos
+        ]
+        file = folder.with_name(f"full_{variant}.tflite")
+        model = export_litert(model, file, variant, np.stack(pixels), "full")
     return web.export_web(model, folder).parent
 
 
@@ -198,13 +205,14 @@ def drive(page, photos, folder):
 
 
 @pytest.mark.slow
-def test_browser_gives_the_scores_of_python(shared, tmp_path):
+@pytest.mark.parametrize("variant", [web.VARIANT, "int8"])
+def test_browser_gives_the_scores_of_python(variant, shared, tmp_path):
     missing = [n for n in ("node", "npm", "chromium") if not shutil.which(n)]
     if missing or not DRIVER.is_dir():
         what = ", ".join([*missing, "" if DRIVER.is_dir() else DRIVER.name])
         pytest.skip(f"No browser to drive ({what}): run make browser.")
-    page = shipped_page(tmp_path / "page")
     photos = real_photos(shared, tmp_path)
+    page = shipped_page(tmp_path / "page", variant, photos)
     found, own = drive(page, photos, tmp_path)
     assert found["errors"] == []
     assert set(found["hosts"]) == own  # Nobody else was asked.
@@ -217,7 +225,9 @@ def test_browser_gives_the_scores_of_python(shared, tmp_path):
         names = dict(zip(classifier.class_names, scores, strict=True))
         assert shown["names"][0] == classifier.top(photo, 1)[0][0]
         expected = [names[name] for name in shown["names"]]
-        np.testing.assert_allclose(shown["scores"], expected, atol=0.01)
+        # WebAssembly's products of int8 round otherwise.
+        near = 0.01 if variant == web.VARIANT else 0.15
+        np.testing.assert_allclose(shown["scores"], expected, atol=near)
         assert len(shown["maps"]) == len(classifier.attend(photo))
         if unknown:
             assert shown["unknown"] == classifier.is_unknown(photo)
