@@ -67,6 +67,7 @@ def main(arguments=None):
             "shard": data.shard,
             "train": model.train_command(_default_recipe(arguments)),
             "evaluate": model.evaluate,
+            "report": model.report,
             "predict": model.predict,
             "explain": model.explain,
             "export": deploy.export,

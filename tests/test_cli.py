@@ -28,7 +28,7 @@ def fails(capsys, *arguments):
     [
         *("check", "split", "shard", "train", "evaluate", "predict"),
         *("explain", "export", "classes", "push"),
-        *("teach", "index", "search"),
+        *("teach", "index", "search", "report"),
     ],
 )
 def test_help_starts_with_an_example(command, capsys):

@@ -53,7 +53,7 @@ def test_readme_commands(photo_folder, tmp_path):
     text = (ROOT / "README.md").read_text()
     blocks = "".join(re.findall(r"```\n(.*?)```", text, re.S))
     commands = [c for c in blocks.splitlines() if c.startswith("mamc ")]
-    assert len(commands) == 15
+    assert len(commands) == 16
     for command in commands:
         mamc(*shlex.split(command, comments=True)[1:], cwd=tmp_path)
     assert (tmp_path / "attention.png").exists()

@@ -141,6 +141,32 @@ def _said(found):
     )
 
 
+def report(
+    preset: Argument[Path],
+    source: Argument[str | None] = None,
+    split: Literal["test", "val", "train"] | None = None,
+    out: Path | None = None,
+):
+    """Writes a page about a run: how good, what is wrong, what to do next.
+
+    One HTML file that opens anywhere, offline too. Predictions of `mamc
+    evaluate` are used again.
+
+    Example: mamc report runs/first
+
+    Args:
+        preset: run folder or preset folder.
+        source: folder of class folders; a run knows its own.
+        split: which part of the data; test, or val where there is no test.
+        out: the HTML file; report.html beside the preset by default.
+    """
+    from mamc_keras.report import report as write_report
+
+    with bars(console) as progress:
+        path = write_report(preset, out, source, split, progress)
+    written(path)
+
+
 def predict(model: Argument[str], photos: Argument[list[Path]], top: int = 3):
     """Names the most probable classes of photos, or none of them.
 

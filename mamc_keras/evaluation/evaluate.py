@@ -8,9 +8,9 @@ import numpy as np
 from mamc_keras.data.decode import decode_image
 from mamc_keras.data.reading import file_of
 from mamc_keras.data.reading import read_bytes
+from mamc_keras.evaluation.outputs import write_comparison
+from mamc_keras.evaluation.outputs import write_outputs
 from mamc_keras.evaluation.predictions import predict_images
-from mamc_keras.evaluation.report import write_comparison
-from mamc_keras.evaluation.report import write_report
 from mamc_keras.evaluation.stored import stored_predictions
 from mamc_keras.evaluation.stored_calibration import Calibration
 from mamc_keras.models.settings import class_names
@@ -155,30 +155,69 @@ def evaluate(
     preset = preset_folder(path)
     other = preset_folder(against) if against else None
     splits = data_of(path, source, progress)
+    out = Path(out) if out else preset.parent / f"evaluation-{split}"
+    predictions, measures, paths = evaluate_split(
+        preset, splits, split, out, progress, slices, source is None
+    )
+    if against:
+        rival = predictions_of(
+            other, splits[split], out / "against", progress, "against"
+        )
+        names = (_name(path), _name(against))
+        paths += write_comparison(out, predictions, rival, names)
+    return measures, paths
+
+
+def evaluate_split(
+    preset, splits, split, out, progress=None, slices=None, own=True
+):
+    """What `evaluate` does with data that is open already.
+
+    Args:
+        preset: `Path` of a preset folder.
+        splits: dict of `ImageSet` by split name.
+        split, progress, slices: see `evaluate`.
+        out: `Path` of the folder to write to.
+        own: bool. Are these the photos that the preset was trained on? Then
+            its training photos are counted by class.
+
+    Returns:
+        `(predictions, measures, paths)`.
+
+    Raises:
+        ValueError: when the split has no photos.
+    """
     images = splits[split]
     if not len(images):
         raise ValueError(
             f"There are no photos to measure on. Received: split={split!r}. "
             "Choose another split, or add a folder of that name."
         )
-    out = Path(out) if out else preset.parent / f"evaluation-{split}"
     predictions = predictions_of(preset, images, out, progress, split)
     counts = None
-    if source is None and len(splits["train"]):
-        names = splits["train"].class_names
-        own = dict(zip(names, splits["train"].class_counts(), strict=True))
-        counts = [own.get(name, 0) for name in predictions.class_names]
+    if own and len(splits["train"]):
+        counts = training_counts(splits, predictions.class_names)
     calibration = Calibration.load(preset)
-    measures, paths = write_report(
+    measures, paths = write_outputs(
         out, predictions, calibration, counts, slices
     )
-    if against:
-        rival = predictions_of(
-            other, images, out / "against", progress, "against"
-        )
-        names = (_name(path), _name(against))
-        paths += write_comparison(out, predictions, rival, names)
-    return measures, paths
+    return predictions, measures, paths
+
+
+def training_counts(splits, class_names):
+    """Counts training photos in the order of a model's classes.
+
+    Args:
+        splits: dict of `ImageSet`.
+        class_names: sequence of str.
+
+    Returns:
+        list of int.
+    """
+    images = splits["train"]
+    counts = images.class_counts()
+    own = dict(zip(images.class_names, counts, strict=True))
+    return [int(own.get(name, 0)) for name in class_names]
 
 
 def predictions_of(preset, images, folder, progress=None, what="photos"):

@@ -9,7 +9,7 @@ from mamc_keras.evaluation.evaluate import predictions_of
 from mamc_keras.evaluation.evaluate import preset_folder
 from mamc_keras.evaluation.evaluate import readable
 from mamc_keras.evaluation.explain import explain
-from mamc_keras.evaluation.report import write_rows
+from mamc_keras.evaluation.outputs import write_rows
 
 PAGE = 6  # photos in one picture
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp")

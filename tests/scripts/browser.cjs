@@ -57,15 +57,20 @@ async function keyboard(page) {
   await page.keyboard.press("Enter");
 }
 
-async function drop(page, photo) {
+async function give(page, photo, how) {
   const data = readFileSync(photo).toString("base64");
-  await page.evaluate((data) => {
+  const job = { data, how };
+  await page.evaluate(({ data, how }) => {
     const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
     const transfer = new DataTransfer();
     transfer.items.add(new File([bytes], "a.jpg", { type: "image/jpeg" }));
-    const options = { bubbles: true, cancelable: true, dataTransfer: transfer };
-    document.body.dispatchEvent(new DragEvent("drop", options));
-  }, data);
+    const options = { bubbles: true, cancelable: true };
+    const event =
+      how === "drop"
+        ? new DragEvent("drop", { ...options, dataTransfer: transfer })
+        : new ClipboardEvent("paste", { ...options, clipboardData: transfer });
+    document.body.dispatchEvent(event);
+  }, job);
 }
 
 async function main() {
@@ -93,7 +98,9 @@ async function main() {
     for (const photo of job.photos) {
       number += 1;
       if (number === 1) await keyboard(page);
-      else if (number === 2) await drop(page, photo);
+      else if (number === 2) await give(page, photo, "drop");
+      else if (number === 3) await give(page, photo, "paste");
+      else if (number === 4) await page.setInputFiles("#camera", photo);
       else await page.setInputFiles("#file", photo);
       result.photos.push(await answer(page, number));
     }

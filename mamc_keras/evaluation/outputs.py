@@ -24,7 +24,7 @@ from mamc_keras.files import write_json
 THUMBNAIL = 192  # pixels, the longer side
 
 
-def write_report(
+def write_outputs(
     out, predictions, calibration=None, counts=None, slices_file=None
 ):
     """Measures predictions and writes tables and pictures.

@@ -1,0 +1,94 @@
+"""Pieces of HTML, everything that came from outside escaped."""
+
+from html import escape
+
+from mamc_keras.data.checking.thumbnails import thumbnail
+
+
+def text(value):
+    """Escapes a text; what is not valid Unicode is replaced.
+
+    Args:
+        value: str.
+
+    Returns:
+        str, safe between tags and in quoted attributes.
+    """
+    return escape(str(value).encode("utf-8", "replace").decode("utf-8"))
+
+
+def table(columns, rows, numbers=(), fold=True):
+    """A table that a phone folds into blocks.
+
+    Args:
+        columns: sequence of str.
+        rows: sequence of sequences of str, escaped here.
+        numbers: set of int, columns that are set to the right.
+        fold: bool.
+
+    Returns:
+        str.
+    """
+    head = "".join(
+        f'<th scope="col"{_number(i, numbers)}>{text(name)}</th>'
+        for i, name in enumerate(columns)
+    )
+    body = []
+    for row in rows:
+        cells = [f'<th scope="row">{text(row[0])}</th>']
+        for i, value in enumerate(row[1:], 1):
+            cells.append(
+                f'<td data-of="{text(columns[i])}"{_number(i, numbers)}>'
+                f"{text(value)}</td>"
+            )
+        body.append(f"<tr>{''.join(cells)}</tr>")
+    kind = ' class="fold"' if fold else ""
+    return (
+        f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def photo(path, caption):
+    """A small photo from a file, or a place that says that it is gone.
+
+    Args:
+        path: str.
+        caption: str, escaped here.
+
+    Returns:
+        str.
+    """
+    return figure(thumbnail(path), caption)
+
+
+def figure(address, caption):
+    """A picture with a text under it.
+
+    Args:
+        address: str, a `data:` address, or `None`.
+        caption: str, escaped here.
+
+    Returns:
+        str.
+    """
+    shown = '<div class="none">the photo is not there any more</div>'
+    if address:
+        shown = f'<img src="{address}" alt="{text(caption)}"/>'
+    return f"<figure>{shown}<figcaption>{text(caption)}</figcaption></figure>"
+
+
+def row(figures):
+    """Pictures beside each other.
+
+    Args:
+        figures: sequence of str.
+
+    Returns:
+        str.
+    """
+    return f'<div class="row">{"".join(figures)}</div>'
+
+
+def _number(i, numbers):
+    return ' class="n"' if i in numbers else ""
