@@ -59,6 +59,7 @@ def facts_of(predictions, **changes):
         "path": Path("runs/first"),
         "preset": Path("runs/first/preset"),
         "source": "my photos",
+        "own": True,
         "split": "test",
         "sizes": {"train": 90, "val": 0, "test": len(predictions)},
         "counts": [30] * len(predictions.class_names),
@@ -246,6 +247,8 @@ def test_suspected_labels_are_sure_mistakes_of_a_rare_kind():
         *((0, 1), (1, 2), (2, 3), (2, 3))
     ]
     assert "Look at 4 photos" in " ".join(titles(facts_of(rare)))
+    text = Reader(written(facts_of(rare))).text
+    assert text.count("in class 2, looks like class 3") == 2
     # Often taken for each other: hard classes, not wrong labels.
     assert suspicious(predictions_of([*answers, (0, 1, 3)])) == []
     # Unsure mistakes are mistakes.
@@ -441,6 +444,17 @@ def test_photos_that_are_gone(run, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["report", str(copy)])
     assert "moved away" in capsys.readouterr().err
+
+
+def test_preset_without_a_run(run, photo_folder, tmp_path):
+    preset = tmp_path / "cups"
+    shutil.copytree(run / "preset", preset)
+    with pytest.raises(ValueError, match="does not know its data"):
+        report(preset)
+    main(["report", str(preset), str(photo_folder)])
+    text = Reader((tmp_path / "report.html").read_text("utf-8")).text
+    assert f"Of 36 photos in {photo_folder}, it named" in text
+    assert "How it learned" not in text and "train the same" not in text
 
 
 def test_bad_input_is_one_sentence(run, tmp_path, capsys, monkeypatch):

@@ -34,6 +34,8 @@ class Facts:
         path: `Path` that the reader gave, a run or a preset.
         preset: `Path` of the preset.
         source: str, the photos, or `""` where nobody knows them.
+        own: bool. Are they the run's own, of which it is known what was
+            trained on?
         split: str, what was measured.
         sizes: dict of int, photos by split.
         counts: list of int, training photos by class, or `None`.
@@ -50,6 +52,7 @@ class Facts:
     path: Path
     preset: Path
     source: str
+    own: bool
     split: str
     sizes: dict
     counts: list | None
@@ -126,6 +129,7 @@ def gather(path, source=None, split=None, progress=None):
         path=path,
         preset=preset,
         source=source or recipe.get("source", ""),
+        own=source is None,
         split=split,
         sizes=sizes,
         counts=counts,

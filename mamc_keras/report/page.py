@@ -3,6 +3,7 @@
 import shlex
 
 from mamc_keras.evaluation.drawing import readable_name
+from mamc_keras.report import class_sections
 from mamc_keras.report import sections
 from mamc_keras.report.marks import table
 from mamc_keras.report.marks import text
@@ -68,8 +69,9 @@ def page(facts, troubles, advised, shown):
         _advice(advised),
         _numbers(facts),
         sections.learning(facts),
-        sections.trouble(facts, troubles),
-        sections.pairs(facts),
+        class_sections.trouble(facts, troubles),
+        class_sections.pairs(facts),
+        class_sections.suspected(facts),
         sections.mistakes(facts, shown),
         sections.branches(shown),
         sections.confidence(facts),
@@ -94,6 +96,8 @@ def _headline(facts):
         "val": "that it did not learn from, though they chose its best epoch",
         "train": "that it learned from, which says little about new ones",
     }[facts.split]
+    if not facts.own:
+        never = f"in {text(facts.source)}"
     low, high = facts.intervals.get("top1", (right, right))
     classes = len(predictions.class_names)
     largest = max(
@@ -194,7 +198,9 @@ def _run(facts):
         )
     if facts.recipe:
         command = " ".join(map(shlex.quote, command_of(facts.recipe)))
-        parts.append(f"<p>Once more:</p><pre>{text(command)}</pre>")
+        parts.append(
+            f"<p>To train the same again:</p><pre>{text(command)}</pre>"
+        )
         settings = [(k, str(v)) for k, v in facts.recipe.items()]
         parts.append(
             "<details><summary>Every setting (recipe.json)</summary>"
