@@ -24,6 +24,7 @@ from mamc_keras.report.advice import advice
 from mamc_keras.report.branches import branch_behaviour
 from mamc_keras.report.branches import in_words
 from mamc_keras.report.facts import Facts
+from mamc_keras.report.facts import expected_by_chance
 from mamc_keras.report.facts import suspicious
 from mamc_keras.report.page import page
 from mamc_keras.report.repeat import command_of
@@ -32,6 +33,7 @@ from mamc_keras.report.trouble import classes_in_trouble
 from mamc_keras.report.trouble import reasons
 
 NOTHING = Shown([], None, False)
+MEASURED = {"top1": 0.85, "ece": 0.14}  # where it says 99 %
 
 
 def predictions_of(answers, names=None, sure=0.9, paths=None):
@@ -136,7 +138,7 @@ def test_a_good_run_is_to_be_used():
             "Train longer",
             {
                 "history": {"val_accuracy": [0.2, 0.4, 0.5, 0.6]},
-                "trained": {"epoch": 3},
+                "trained": {"epoch": 4},
             },
         ),
         (
@@ -153,11 +155,15 @@ def test_a_good_run_is_to_be_used():
             },
         ),
         ("Put more photos aside", {"intervals": {"top1": (0.7, 0.85)}}),
-        ("Keep 100 validation", {"measures": {"top1": 0.8, "ece": 0.06}}),
+        (
+            "More photos, rather",  # No validation photos: the measured ones.
+            {"history": {"accuracy": [0.99]}, "measures": MEASURED},
+        ),
+        ("Keep 100 validation", {"measures": MEASURED}),
         (
             "Do not read the probabilities",
             {
-                "measures": {"top1": 0.8, "ece": 0.01, "ece_calibrated": 0.06},
+                "measures": MEASURED,
                 "calibration": Calibration(1.5, "energy", 0.1, 0.05, 100),
             },
         ),
@@ -173,23 +179,99 @@ def test_advice_comes_with_its_evidence(word, changes):
         {"history": {"accuracy": [0.95], "val_accuracy": [0.9]}},
         {
             "history": {"val_accuracy": [0.2, 0.4, 0.6, 0.601]},
-            "trained": {"epoch": 3},
+            "trained": {"epoch": 4},
         },
         {
             "history": {"val_accuracy": [0.2, 0.4, 0.5, 0.6]},
             "trained": {"epoch": 1},
         },
         {"intervals": {"top1": (0.7, 0.75)}},
-        {"measures": {"top1": 0.8, "ece": 0.06, "ece_calibrated": 0.01}},
+        {
+            "history": {"val_accuracy": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.9, 0]},
+            "trained": {"epoch": 7},  # the last but one
+        },
+        {"history": {"accuracy": [0.99]}},
+        {"history": {"accuracy": [1.2]}, "split": "train"},
+        {"history": {"accuracy": [1.2]}, "own": False},
     ],
 )
 def test_no_advice_without_evidence(changes):
     assert titles(good(**changes)) == ["Use it"]
 
 
+def believable(photos, classes, seed):
+    """A classifier whose probabilities are true, and labels without errors."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 5, (photos, classes))
+    powers = np.exp(logits)
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    labels = [rng.choice(classes, p=row) for row in shares]
+    paths = [f"gone/{i}.jpg" for i in range(photos)]
+    names = [f"class {k}" for k in range(classes)]
+    embeddings = rng.normal(size=(photos, 2, 3))
+    return Predictions(paths, labels, logits, embeddings, names)
+
+
+@pytest.mark.parametrize("photos", [30, 100, 1000])
+def test_true_probabilities_are_not_blamed(photos):
+    # By chance the calibration error of so few photos is 5 % and more.
+    blamed = sum(
+        "Keep 100 validation" in " ".join(titles(facts_of(table)))
+        for table in (believable(photos, 4, seed) for seed in range(20))
+    )
+    assert blamed <= 3  # one in twenty on average
+
+
+def test_sure_mistakes_that_are_expected_are_said():
+    table = believable(3000, 30, 0)
+    shares = table.probabilities
+    expected = 0.0
+    for row in shares:
+        best = row.argmax()
+        for k, share in enumerate(row):
+            if k != best and row[best] - share > 0.7:
+                expected += share
+    # The temperature of these photos is close to 1, but not 1.
+    assert expected_by_chance(table) == pytest.approx(expected, rel=0.1)
+    facts = facts_of(table)
+    (entry,) = [
+        a for a in advice(facts, []) if "may be in the wrong" in a.title
+    ]
+    said = f"mistakes {expected_by_chance(table):.0f} with the same certainty"
+    assert said in entry.why
+
+
+def test_a_classifier_that_is_too_sure_is_not_believed():
+    answers = [(k, k, 20) for k in range(6)]
+    wrong = [(k, (k + j) % 6, 1) for k in range(6) for j in (1, 2)]
+    logits = predictions_of([*answers, *wrong], sure=0.999)
+    assert len(suspicious(logits)) == len(suspicious(_scaled(logits, 0.3)))
+
+
+def _scaled(table, temperature):
+    return dataclasses.replace(table, logits=table.logits / temperature)
+
+
+def test_training_commands_keep_the_recipe():
+    recipe = Recipe(source="my photos", embedding_dim=128, epochs=4)
+    facts = good(
+        recipe=json.loads(recipe.to_json()),
+        history={"val_accuracy": [0.2, 0.4, 0.5, 0.6]},
+        trained={"epoch": 4},
+    )
+    (entry,) = advice(facts, [])
+    words = "mamc train 'my photos' --embedding-dim 128 --epochs 8"
+    assert entry.command == words
+
+
+def test_few_of_many_are_not_taken_for_each_other():
+    few = predictions_of([(0, 0, 500), (1, 1, 497), (1, 0, 3)], sure=0.99)
+    assert not [t for t in titles(facts_of(few)) if "taken for" in t]
+
+
 def test_classes_that_are_taken_for_each_other():
     facts = facts_of(
-        predictions_of([(0, 0, 500), (1, 1, 495), (1, 0, 5)], sure=0.99)
+        predictions_of([(0, 0, 955), (1, 1, 40), (1, 0, 5)], sure=0.99)
     )
     (entry,) = advice(facts, [])
     assert entry.title.startswith("Look at the classes")
@@ -322,7 +404,7 @@ def test_nothing_from_outside_is_taken_as_html():
         source="<i>photos</i>; rm -rf ~",
         environment={"<u>": "<s>"},
         notes=["<h1>"],
-        recipe={"source": "<i>; rm -rf ~"},
+        recipe={"source": "<i>photos</i>; rm -rf ~"},
     )
     worst = [(12, [("the <photo>", "data:image/jpeg;base64,")])]
     source = written(facts, Shown(worst, None, False))
@@ -351,9 +433,9 @@ def test_many_classes_stay_readable():
 
 def test_small_runs_have_a_page_too():
     one_each = predictions_of([(0, 0, 1), (1, 0, 1)])
-    assert "50.0% right" in Reader(written(facts_of(one_each))).text
+    assert "named 1 right: 50.0%" in Reader(written(facts_of(one_each))).text
     single = predictions_of([(0, 0, 1)], names=["a", "b"])
-    assert "100.0% right" in Reader(written(facts_of(single))).text
+    assert "named 1 right: 100.0%" in Reader(written(facts_of(single))).text
 
 
 @pytest.mark.parametrize(
@@ -420,7 +502,8 @@ def test_page_has_the_numbers_of_evaluate(run):
     low, high = ends["top1"]
     assert f"top-1 {measures['top1']:.1%} {low:.1%} to {high:.1%}" in text
     assert f"NLL {measures['nll']:.3g} " in text
-    assert f"it named {measures['top1']:.1%} right" in text
+    hits = round(measures["top1"] * measures["images"])
+    assert f"it named {hits} right: {measures['top1']:.1%} , and" in text
 
 
 def test_network_runs_once(run, monkeypatch):

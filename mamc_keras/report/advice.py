@@ -3,15 +3,20 @@
 import dataclasses
 import shlex
 
+import numpy as np
+
 from mamc_keras.evaluation import metrics
 from mamc_keras.evaluation.drawing import readable_name
+from mamc_keras.report.facts import expected_by_chance
+from mamc_keras.report.repeat import command_of
 
 MOST = 6
 SUSPECTED = 3  # photos
 OFTEN = 3  # photos of one class taken for the same other one
-GAP = 0.10  # training accuracy above validation accuracy
+GAP = 0.10  # accuracy of training photos above that of others
 UNSURE = 0.10  # width of the interval of top-1
-MISJUDGED = 0.05  # calibration error
+MISJUDGED = 0.03  # mean probability beside share of right answers
+SHARE = 0.1  # of a class, taken for the same other one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,9 +45,9 @@ def advice(facts, troubles):
         list of at most 6 `Advice`; one that says so when nothing stands out.
     """
     found = [
-        _labels(facts),
         _few(facts, troubles),
         _confused(facts),
+        _labels(facts),
         _overfitted(facts),
         _longer(facts),
         _small(facts),
@@ -66,11 +71,16 @@ def _labels(facts):
     count = len(facts.suspicions)
     if count < SUSPECTED:
         return None
+    expected = expected_by_chance(facts.predictions)
     return Advice(
         f"Look at {count} photos that may be in the wrong class",
-        "The classifier is sure of another class, though it hardly ever takes "
-        "these classes for each other. Either it is wrong, or the folder is; "
-        "the training photos may have such errors too.",
+        "They are shown below: the classifier is sure of another class, though "
+        "it hardly ever takes these classes for each other. Either it is "
+        f"wrong, or the folder is. Of {len(facts.predictions):,} photos a "
+        f"classifier that is as sure as this one mistakes {expected:.0f} with "
+        "the same certainty though every folder is right, so expect to agree "
+        "with many folders. The command looks for such photos among those it "
+        "learned from.",
         f"mamc check {_quoted(facts.source)} --labels" if facts.source else "",
     )
 
@@ -88,15 +98,19 @@ def _few(facts, troubles):
         "Add photos of the classes that have few",
         f"These are behind the others and have few training photos: {listed}"
         f"{more}.",
-        f"mamc train {_quoted(facts.source)} --preset {_quoted(facts.path)}"
-        if facts.source
-        else "",
+        _again(facts),
     )
 
 
 def _confused(facts):
-    pairs = metrics.most_confused(facts.predictions, 3)
-    pairs = [pair for pair in pairs if pair[2] >= OFTEN]
+    found = metrics.most_confused(facts.predictions, 100)
+    sizes = np.bincount(facts.predictions.labels)
+    number = {k: i for i, k in enumerate(facts.predictions.class_names)}
+    pairs = [
+        (true, answer, count)
+        for true, answer, count in found
+        if count >= max(OFTEN, SHARE * sizes[number[true]])
+    ][:3]
     if not pairs:
         return None
     listed = ", ".join(
@@ -126,20 +140,25 @@ def _confused(facts):
 
 
 def _overfitted(facts):
-    train, val = _last(facts, "accuracy"), _last(facts, "val_accuracy")
-    if train is None or val is None or train - val < GAP:
+    train, other = _last(facts, "accuracy"), _last(facts, "val_accuracy")
+    which = "the validation photos"
+    if other is None and facts.own and facts.split != "train":
+        other, which = facts.measures["top1"], "photos it had never seen"
+    if train is None or other is None or train - other < GAP:
         return None
     return Advice(
         "More photos, rather than more training",
-        f"It knows {train:.0%} of its training photos but {val:.0%} of the "
-        "validation photos: it learns photos by heart.",
+        f"At the end it knew {train:.0%} of its training photos but "
+        f"{other:.0%} of {which}: it learns photos by heart. More different "
+        "photos of each class help most; stronger augmentation may.",
+        _again(facts, augmentation="strong"),
     )
 
 
 def _longer(facts):
     curve = facts.history.get("val_accuracy", ())
     epochs = len(curve)
-    if epochs < 4 or facts.trained.get("epoch") not in (epochs - 1, epochs):
+    if epochs < 4 or facts.trained.get("epoch") != epochs:
         return None
     quarter = max(1, epochs // 4)
     if max(curve[-quarter:]) - max(curve[:-quarter]) < 0.01:
@@ -147,7 +166,7 @@ def _longer(facts):
     return Advice(
         "Train longer",
         "The best epoch is the last one, and accuracy was still rising.",
-        f"mamc train {_quoted(facts.source)} --epochs {2 * epochs}",
+        _again(facts, epochs=2 * epochs),
     )
 
 
@@ -163,25 +182,30 @@ def _small(facts):
 
 
 def _confidence(facts):
-    error = facts.measures.get("ece_calibrated", facts.measures["ece"])
-    if error < MISJUDGED:
+    # Of a believable classifier answers are right as often as they say; how
+    # far it may be off by chance follows from the probabilities themselves.
+    sure, top1 = facts.sure.max(axis=1), facts.measures["top1"]
+    off = sure.mean() - top1
+    chance = 2 * np.sqrt((sure * (1 - sure)).sum()) / len(sure)
+    if abs(off) < max(MISJUDGED, chance):
         return None
-    confidence = facts.predictions.probabilities.max(axis=1).mean()
-    sounds = "too sure" if confidence > facts.measures["top1"] else "too unsure"
+    sounds = "too sure" if off > 0 else "less sure than it could be"
+    said = (
+        f"It says {sure.mean():.0%} on average and is right in {top1:.0%}: it "
+        f"sounds {sounds}."
+    )
     if facts.calibration is not None:
         return Advice(
             "Do not read the probabilities as chances",
-            "Even after the temperature from its validation photos they are "
-            f"{error:.1%} off on average.",
+            f"{said} The temperature from its validation photos does not mend "
+            "that here: validation photos are fewer, and "
+            "they chose the best epoch.",
         )
     return Advice(
         "Keep 100 validation photos or more, for a temperature",
-        f"The classifier sounds {sounds}: its probabilities are "
-        f"{error:.1%} off on average. With validation photos a run mends that "
-        "and can also say that a photo shows none of the classes.",
-        f"mamc train {_quoted(facts.source)} --validation-fraction 0.1"
-        if facts.source
-        else "",
+        f"{said} With validation photos a run mends that, and can say that a "
+        "photo shows none of the classes.",
+        _again(facts, validation_fraction=0.1),
     )
 
 
@@ -199,6 +223,13 @@ def _unsure(facts):
 def _last(facts, name):
     curve = facts.history.get(name)
     return curve[-1] if curve else None
+
+
+def _again(facts, **changes):
+    """The run's own command with some settings changed, or `""`."""
+    if not facts.recipe:
+        return ""
+    return shlex.join(command_of({**facts.recipe, **changes}))
 
 
 def _quoted(path):

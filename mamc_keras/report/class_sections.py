@@ -48,7 +48,8 @@ def trouble(facts, troubles):
             f"<p>And {len(troubles) - MOST_CLASSES} more: {text(more)}. "
             "per_class.csv of `mamc evaluate` has all.</p>"
         )
-    if facts.counts is not None:
+    # With as many photos of each, the chart would be one line of dots.
+    if facts.counts is not None and len(set(facts.counts)) > 1:
         rows = metrics.per_class(predictions)
         parts.append(
             "<h3>Every class</h3><p>Left are the classes with few training "

@@ -17,6 +17,24 @@ def text(value):
     return escape(str(value).encode("utf-8", "replace").decode("utf-8"))
 
 
+def command(words):
+    """A command to copy, whose options are never broken after a hyphen.
+
+    Args:
+        words: str, as it is typed.
+
+    Returns:
+        str.
+    """
+    parts = [
+        f'<span class="option">{text(word)}</span>'
+        if word.startswith("-")
+        else text(word)
+        for word in words.split(" ")
+    ]
+    return f"<pre>{' '.join(parts)}</pre>"
+
+
 def table(columns, rows, numbers=(), fold=True):
     """A table that a phone folds into blocks.
 
@@ -37,14 +55,13 @@ def table(columns, rows, numbers=(), fold=True):
     for row in rows:
         cells = [f'<th scope="row">{text(row[0])}</th>']
         for i, value in enumerate(row[1:], 1):
-            cells.append(
-                f'<td data-of="{text(columns[i])}"{_number(i, numbers)}>'
-                f"{text(value)}</td>"
-            )
+            of = f' data-of="{text(columns[i])}"' if columns[i] else ""
+            cells.append(f"<td{of}{_number(i, numbers)}>{text(value)}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     kind = ' class="fold"' if fold else ""
+    top = f"<thead><tr>{head}</tr></thead>" if any(columns) else ""
     return (
-        f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead>'
+        f'<div class="wide"><table{kind}>{top}'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
@@ -78,16 +95,18 @@ def figure(address, caption):
     return f"<figure>{shown}<figcaption>{text(caption)}</figcaption></figure>"
 
 
-def row(figures):
+def row(figures, four=False):
     """Pictures beside each other.
 
     Args:
         figures: sequence of str.
+        four: bool. Are they four, two by two on a phone?
 
     Returns:
         str.
     """
-    return f'<div class="row">{"".join(figures)}</div>'
+    kind = "row four" if four else "row"
+    return f'<div class="{kind}">{"".join(figures)}</div>'
 
 
 def _number(i, numbers):

@@ -5,6 +5,7 @@ import shlex
 from mamc_keras.evaluation.drawing import readable_name
 from mamc_keras.report import class_sections
 from mamc_keras.report import sections
+from mamc_keras.report.marks import command
 from mamc_keras.report.marks import table
 from mamc_keras.report.marks import text
 from mamc_keras.report.repeat import command_of
@@ -17,7 +18,10 @@ MEASURES = {
     "top1": ("top-1", "the first answer is right"),
     "top5": ("top-5", "the right class is among the first five answers"),
     "macro": ("macro accuracy", "top-1 with every class counting alike"),
-    "recall@1": ("recall@1", "the most similar photo is of the same class"),
+    "recall@1": (
+        "recall@1",
+        "the most similar other photo is of the same class",
+    ),
     "recall@2": ("recall@2", "one of the 2 most similar photos is"),
     "recall@4": ("recall@4", "one of the 4 most similar photos is"),
     "recall@8": ("recall@8", "one of the 8 most similar photos is"),
@@ -100,14 +104,16 @@ def _headline(facts):
         never = f"in {text(facts.source)}"
     low, high = facts.intervals.get("top1", (right, right))
     classes = len(predictions.class_names)
+    hits = int((predictions.predicted == predictions.labels).sum())
     largest = max(
         (predictions.labels == k).sum() for k in set(predictions.labels)
     )
     return (
         f'<p class="headline">Of {count:,} photos {never}, it named '
-        f"<b>{right:.1%}</b> right (with other photos {low:.1%} to "
-        f"{high:.1%}), among {classes:,} classes. Always naming the most "
-        f"frequent class would be right in {largest / count:.1%}.</p>"
+        f"{hits:,} right: <b>{right:.1%}</b>, and with other such photos most "
+        f"likely {low:.1%} to {high:.1%} (95 % interval). There are "
+        f"{classes:,} classes; always naming the most frequent one would be "
+        f"right in {largest / count:.1%}.</p>"
     )
 
 
@@ -124,12 +130,12 @@ def _moved(facts):
 def _advice(advised):
     cards = []
     for entry in advised:
-        command = ""
+        typed = ""
         if entry.command:
-            command = f"<pre>{text(entry.command)}</pre>"
+            typed = command(entry.command)
         cards.append(
             f'<li class="card"><h3>{text(entry.title)}</h3>'
-            f"<p>{text(entry.why)}</p>{command}</li>"
+            f"<p>{text(entry.why)}</p>{typed}</li>"
         )
     return f'<h2>What to do next</h2><ol class="plain">{"".join(cards)}</ol>'
 
@@ -197,10 +203,8 @@ def _run(facts):
             f"{lines}</details>"
         )
     if facts.recipe:
-        command = " ".join(map(shlex.quote, command_of(facts.recipe)))
-        parts.append(
-            f"<p>To train the same again:</p><pre>{text(command)}</pre>"
-        )
+        again = shlex.join(command_of(facts.recipe))
+        parts.append(f"<p>To train the same again:</p>{command(again)}")
         settings = [(k, str(v)) for k, v in facts.recipe.items()]
         parts.append(
             "<details><summary>Every setting (recipe.json)</summary>"

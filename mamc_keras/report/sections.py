@@ -36,7 +36,7 @@ def learning(facts):
     drawn = "".join(drawn)
     if not drawn:
         return ""
-    said = ""
+    said, train = "", facts.history.get("accuracy")
     curve = facts.history.get("val_accuracy")
     if curve:
         best = int(np.argmax(curve))
@@ -44,11 +44,21 @@ def learning(facts):
             f"Best on validation photos after epoch {best + 1} of "
             f"{len(curve)}: {curve[best]:.1%}. That epoch was kept."
         )
-    elif facts.history.get("accuracy"):
+    elif train:
         said = (
-            "Without validation photos the last of "
-            f"{len(facts.history['accuracy'])} epochs was kept."
+            f"Without validation photos the last of {len(train)} epochs was "
+            "kept."
         )
+    if train:
+        other, which = (curve or [facts.measures["top1"]])[-1], "new"
+        if curve:
+            which = "validation"
+        elif facts.split == "train" or not facts.own:
+            other = None
+        said += f" At the end it knew {train[-1]:.0%} of its training photos"
+        if other is not None:
+            said += f" and {other:.0%} of {which} photos"
+        said += "."
     return (
         f"<h2>How it learned</h2><p>{text(said)} The training loss has the "
         "terms of MAMC in it, where the run uses them; the validation loss "
@@ -75,7 +85,10 @@ def mistakes(facts, shown):
             f'<div class="card"><h3>It said {text(readable_name(names[said]))}'
             f" ({facts.sure[i, said]:.0%} sure), its folder says "
             f"{text(readable_name(names[true]))}</h3>{maybe}"
-            + row(figure(address, caption) for caption, address in pictures)
+            + row(
+                (figure(address, caption) for caption, address in pictures),
+                len(pictures) == 4,
+            )
             + f"<small>{text(predictions.paths[i])}</small></div>"
         )
     return (

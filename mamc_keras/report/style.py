@@ -23,6 +23,7 @@ margin:.7em 0;break-inside:avoid}
 code,pre{font:.85em/1.45 ui-monospace,monospace}
 pre{background:var(--page);border:1px solid var(--line);border-radius:4px;
 padding:.5em .6em;margin:.5em 0 0;white-space:pre-wrap}
+.option{white-space:nowrap}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-size:.93em}
 th,td{text-align:left;vertical-align:top;padding:.35em .6em .35em 0;
@@ -50,10 +51,13 @@ text-align:left;white-space:normal}
 table.fold td[data-of]:before{content:attr(data-of) ": ";
 color:var(--soft)}
 .pair{grid-template-columns:1fr}
-figure{width:calc((100% - 16px)/3)}figure img,.none{width:100%}}
+figure{width:calc((100% - 16px)/3)}
+.row.four figure{width:calc((100% - 8px)/2)}figure img,.none{width:100%}}
 @media print{:root{color-scheme:light;--ink:#000;--soft:#444;--page:#fff;
 --card:#fff;--line:#bbb;--link:#000;--bad:#a00;--good:#060}
 body{max-width:none;padding:0;font-size:10.5pt}
 .card{border:1px solid var(--line)}h2,h3{break-after:avoid}
-tr{break-inside:avoid}a{text-decoration:none}}
+tr{break-inside:avoid}a{text-decoration:none}
+details::details-content{content-visibility:visible;
+block-size:auto}}
 """
