@@ -389,6 +389,7 @@ def validation(n=120, seed=0):
 
 class Model:
     num_classes = 3
+    mamc_weight = 0.5
 
 
 @pytest.fixture
@@ -437,6 +438,14 @@ def test_calibrate(train, score):
     assert measures["nll_calibrated"] == negative_log_likelihood(after)
     assert measures["nll_calibrated"] < negative_log_likelihood(table)
     assert calibrated(table, None) == {} and softened(table, None) is table
+
+
+def test_score_is_the_one_that_was_best_for_such_a_model(train):
+    images, _ = train
+    plain = Model()
+    plain.mamc_weight = 0.0
+    for model, score in ((Model(), "prototype"), (plain, "max_probability")):
+        assert calibrate(model, validation(), images).score == score
 
 
 def test_too_few_photos_store_nothing(train, tmp_path, caplog):

@@ -17,9 +17,6 @@ from mamc_keras.evaluation.stored_calibration import Calibration
 from mamc_keras.evaluation.temperature import fit_temperature
 
 _log = logging.getLogger("mamc_keras")
-# Not measured yet: benchmarks/unknown.py decides, on photos of no test split.
-# Until then the cosine, which is what MAMC trains.
-SCORE = "prototype"
 # Enough for a mean direction; a class may have thousands of photos.
 PHOTOS_PER_CLASS = 50
 LEAST_PHOTOS = 100
@@ -46,7 +43,22 @@ def what_is_stored(images):
     )
 
 
-def calibrate(model, validation, train, false_alarm_rate=0.05, score=SCORE):
+def best_score(model):
+    """Names the unknown score that was best for such a model.
+
+    Chosen by benchmarks/unknown.py, on photos of no test split: MAMC makes
+    the cosine to a class prototype worth having, a softmax alone does not.
+
+    Args:
+        model: `MAMCImageClassifier`.
+
+    Returns:
+        str, as in `Calibration`.
+    """
+    return "prototype" if model.mamc_weight else "max_probability"
+
+
+def calibrate(model, validation, train, false_alarm_rate=0.05, score=None):
     """Fits temperature and threshold of a trained classifier.
 
     Args:
@@ -55,7 +67,7 @@ def calibrate(model, validation, train, false_alarm_rate=0.05, score=SCORE):
         train: `ImageSet` of the photos that were, for the prototypes: at most
             50 of each class, evenly over the list.
         false_alarm_rate: float in `(0, 1)`.
-        score: str, as in `Calibration`.
+        score: str, as in `Calibration`; by default that of `best_score`.
 
     Returns:
         A `Calibration`.
@@ -69,6 +81,7 @@ def calibrate(model, validation, train, false_alarm_rate=0.05, score=SCORE):
             f"predictions of {len(validation)} photos. Keep {LEAST_PHOTOS} or "
             "more for validation."
         )
+    score = score or best_score(model)
     prototypes = None
     if score == "prototype":
         table = predict_images(model, train.take(_even(train.labels)))
