@@ -66,6 +66,7 @@ def facts_of(predictions, **changes):
         "sizes": {"train": 90, "val": 0, "test": len(predictions)},
         "counts": [30] * len(predictions.class_names),
         "predictions": predictions,
+        "sides": None,
         "measures": measures,
         "intervals": intervals(predictions) if many else {},
         "slices": [],
@@ -237,7 +238,7 @@ def test_sure_mistakes_that_are_expected_are_said():
     (entry,) = [
         a for a in advice(facts, []) if "may be in the wrong" in a.title
     ]
-    said = f"mistakes {expected_by_chance(table):.0f} with the same certainty"
+    said = f"makes about {expected_by_chance(table):.0f} sure mistakes in 3,000"
     assert said in entry.why
 
 
@@ -305,6 +306,16 @@ def test_mistakes_of_every_kind():
     assert reasons(found, predictions.class_names) == [
         "no one class: its 8 mistakes are spread over 8 classes"
     ]
+
+
+def test_classes_with_small_photos():
+    predictions = predictions_of([(0, 0, 400), (1, 1, 10), (1, 0, 10)])
+    for side, small in ((50, (50, 100)), (70, None)):
+        sides = [100] * 400 + [side] * 20
+        (found,) = classes_in_trouble(predictions, None, (), sides)
+        assert found.small == small
+        said = " ".join(reasons(found, predictions.class_names))
+        assert ("small photos: 50 pixels" in said) == (small is not None)
 
 
 def test_bad_luck_is_no_trouble():
@@ -443,7 +454,10 @@ def test_small_runs_have_a_page_too():
     [("val", "did not learn from"), ("train", "learned from, which")],
 )
 def test_other_splits_are_said(split, said):
-    assert said in Reader(written(good(split=split))).text
+    page = Reader(written(good(split=split))).text
+    assert said in page and "no test photos" not in page
+    page = Reader(written(good(split=split, sizes={"test": 0}))).text
+    assert ("no test photos" in page) == (split == "val")
 
 
 def test_command_trains_the_same_again():
@@ -490,6 +504,11 @@ def test_page_needs_nothing_else(run):
     assert len(named) == len(set(named))  # of four charts
     pointed = re.findall(r'(?:href="|url\()#([^")]*)', source)
     assert pointed and set(pointed) <= set(named)
+    links = [
+        v for tag, name, v in found.attributes if (tag, name) == ("a", "href")
+    ]
+    assert len(links) == found.tags.count("h2") >= 8
+    assert {link[1:] for link in links} <= set(named)
     for name in ("How it learned", "The numbers", "The attention branches"):
         assert name in found.text
     assert found.tags.count("svg") == 4
@@ -523,7 +542,11 @@ def test_photos_that_are_gone(run, tmp_path, capsys):
     main(["report", str(copy), "--out", str(tmp_path / "a.html")])
     text = Reader((tmp_path / "a.html").read_text("utf-8")).text
     assert "no longer where the run found them" in text
-    shutil.rmtree(copy / "evaluation-test")
+    (copy / "evaluation-test").rename(copy / "evaluation-val")
+    report(copy, tmp_path / "b.html")
+    text = Reader((tmp_path / "b.html").read_text("utf-8")).text
+    assert "did not learn from" in text
+    shutil.rmtree(copy / "evaluation-val")
     with pytest.raises(SystemExit):
         main(["report", str(copy)])
     assert "moved away" in capsys.readouterr().err
@@ -593,6 +616,8 @@ def test_page_in_a_browser(run, tmp_path):
     found = json.loads(done.stdout)
     assert found["asked"] == [job["page"]] * 2
     assert found["errors"] == []
+    # What lies behind a click on the screen is on the paper.
+    assert found["behind"][0] < 100 < 400 < found["behind"][1]
     assert found["wide"] == [0, 0, 0, 0]  # nothing to scroll sideways
     light, dark = found["pages"]["light"], found["pages"]["dark"]
     assert min(light) > 200 and max(dark) < 60

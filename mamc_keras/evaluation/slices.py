@@ -38,11 +38,20 @@ def photo_size_slice(predictions):
     Returns:
         list of `n` str.
     """
-    sides = []
-    for path in predictions.paths:
-        header = read_header(read_bytes(path))
-        sides.append(min(header.width, header.height))
-    return quarters(sides, "px")
+    return quarters(short_sides(predictions.paths), "px")
+
+
+def short_sides(paths):
+    """Reads the shorter side of photos.
+
+    Args:
+        paths: sequence of str.
+
+    Returns:
+        list of int, pixels.
+    """
+    headers = [read_header(read_bytes(path)) for path in paths]
+    return [min(header.width, header.height) for header in headers]
 
 
 def quarters(values, unit=""):

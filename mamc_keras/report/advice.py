@@ -76,11 +76,10 @@ def _labels(facts):
         f"Look at {count} photos that may be in the wrong class",
         "They are shown below: the classifier is sure of another class, though "
         "it hardly ever takes these classes for each other. Either it is "
-        f"wrong, or the folder is. Of {len(facts.predictions):,} photos a "
-        f"classifier that is as sure as this one mistakes {expected:.0f} with "
-        "the same certainty though every folder is right, so expect to agree "
-        "with many folders. The command looks for such photos among those it "
-        "learned from.",
+        "wrong, or the folder is. Many folders will turn out right: even if "
+        f"all are, so sure a classifier makes about {expected:.0f} sure "
+        f"mistakes in {len(facts.predictions):,} photos. The command looks "
+        "for the same among the photos that it learned from.",
         f"mamc check {_quoted(facts.source)} --labels" if facts.source else "",
     )
 

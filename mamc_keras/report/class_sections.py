@@ -29,17 +29,19 @@ def trouble(facts, troubles):
             "rest by more than chance; those that lose most photos come "
             "first.</p>"
         )
+    cards = []
     for entry in troubles[:MOST_CLASSES]:
         why = "".join(
             f"<li>{text(reason)}</li>"
             for reason in reasons(entry, names, facts.counts)
         )
         shown = row(_mistaken(facts, i) for i in entry.mistakes[:PHOTOS])
-        parts.append(
+        cards.append(
             f'<div class="card"><h3>{text(readable_name(names[entry.label]))}: '
             f'<span class="bad">{entry.hits} of {entry.images}</span> '
             f"recognised</h3><ul>{why}</ul>{shown}</div>"
         )
+    parts.append(f'<div class="cards">{"".join(cards)}</div>')
     if len(troubles) > MOST_CLASSES:
         more = ", ".join(
             readable_name(names[t.label]) for t in troubles[MOST_CLASSES:][:50]
@@ -86,8 +88,8 @@ def pairs(facts):
             f'<div class="pair">{left}{right}</div></div>'
         )
     return (
-        "<h2>Taken for each other</h2><p>Left the mistaken photos, right how "
-        f"the other class really looks.</p>{''.join(cards)}"
+        "<h2>Taken for each other</h2><p>First the mistaken photos, then "
+        f"how the other class really looks.</p>{''.join(cards)}"
     )
 
 

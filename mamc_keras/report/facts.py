@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import logging
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from mamc_keras.evaluation.evaluate import preset_folder
 from mamc_keras.evaluation.evaluate import training_counts
 from mamc_keras.evaluation.predictions import ARRAYS_FILE
 from mamc_keras.evaluation.predictions import Predictions
+from mamc_keras.evaluation.slices import short_sides
 from mamc_keras.evaluation.stored_calibration import Calibration
 from mamc_keras.evaluation.temperature import fit_temperature
 
@@ -42,6 +44,8 @@ class Facts:
         sizes: dict of int, photos by split.
         counts: list of int, training photos by class, or `None`.
         predictions: `Predictions` of the split.
+        sides: list of int, the shorter side of each measured photo in
+            pixels, or `None`.
         measures, intervals: dicts that `mamc evaluate` wrote.
         slices: list of dict, likewise.
         calibration: `Calibration`, or `None`.
@@ -59,6 +63,7 @@ class Facts:
     sizes: dict
     counts: list | None
     predictions: Predictions
+    sides: list | None
     measures: dict
     intervals: dict
     slices: list
@@ -100,8 +105,8 @@ def gather(path, source=None, split=None, progress=None):
     if run_folder.is_begun(path) and not run_folder.is_finished(path):
         raise ValueError(
             "This run is not finished. Received: "
-            f"{str(path)!r} without metrics.json. Finish it with "
-            "`mamc train RUN --resume` and ask again."
+            f"{str(path)!r} without metrics.json. Finish it with `mamc train "
+            f"{shlex.quote(str(path))} --resume` and ask again."
         )
     preset = preset_folder(path)
     run = preset.parent
@@ -110,6 +115,10 @@ def gather(path, source=None, split=None, progress=None):
     try:
         splits = data_of(path, source, progress)
     except (OSError, ValueError) as error:
+        out = preset.parent / "evaluation-test"
+        # Of a run without test photos those of validation were measured.
+        if not split and not (out / ARRAYS_FILE).is_file():
+            split = "val"
         split = split or "test"
         out = preset.parent / f"evaluation-{split}"
         if source or not (out / ARRAYS_FILE).is_file():
@@ -136,6 +145,7 @@ def gather(path, source=None, split=None, progress=None):
         sizes=sizes,
         counts=counts,
         predictions=predictions,
+        sides=None if moved else short_sides(predictions.paths),
         measures=_json(out / "metrics.json"),
         intervals=_json(out / "intervals.json"),
         slices=_rows(out / "slices.csv"),

@@ -1,5 +1,6 @@
 """Pieces of HTML, everything that came from outside escaped."""
 
+import re
 from html import escape
 
 from mamc_keras.data.checking.thumbnails import thumbnail
@@ -15,6 +16,26 @@ def text(value):
         str, safe between tags and in quoted attributes.
     """
     return escape(str(value).encode("utf-8", "replace").decode("utf-8"))
+
+
+def contents(body):
+    """Gives the headings of a page anchors, and lists them.
+
+    Args:
+        body: str, HTML with `<h2>` headings.
+
+    Returns:
+        `(list, body)`: str and str.
+    """
+    links = []
+
+    def anchored(heading):
+        anchor = f"part-{len(links) + 1}"
+        links.append(f'<li><a href="#{anchor}">{heading[1]}</a></li>')
+        return f'<h2 id="{anchor}">{heading[1]}</h2>'
+
+    body = re.sub("<h2>(.*?)</h2>", anchored, body)
+    return f'<nav aria-label="Contents"><ul>{"".join(links)}</ul></nav>', body
 
 
 def command(words):
@@ -55,7 +76,9 @@ def table(columns, rows, numbers=(), fold=True):
     for row in rows:
         cells = [f'<th scope="row">{text(row[0])}</th>']
         for i, value in enumerate(row[1:], 1):
-            of = f' data-of="{text(columns[i])}"' if columns[i] else ""
+            # Nothing to say, nothing to name on a phone.
+            named = columns[i] and value != ""
+            of = f' data-of="{text(columns[i])}"' if named else ""
             cells.append(f"<td{of}{_number(i, numbers)}>{text(value)}</td>")
         body.append(f"<tr>{''.join(cells)}</tr>")
     kind = ' class="fold"' if fold else ""

@@ -6,6 +6,7 @@ from mamc_keras.evaluation.drawing import readable_name
 from mamc_keras.report import class_sections
 from mamc_keras.report import sections
 from mamc_keras.report.marks import command
+from mamc_keras.report.marks import contents
 from mamc_keras.report.marks import table
 from mamc_keras.report.marks import text
 from mamc_keras.report.repeat import command_of
@@ -70,6 +71,8 @@ def page(facts, troubles, advised, shown):
         "why, and what to do about it.</p>",
         _headline(facts),
         _moved(facts),
+    ]
+    body = [
         _advice(advised),
         _numbers(facts),
         sections.learning(facts),
@@ -81,6 +84,7 @@ def page(facts, troubles, advised, shown):
         sections.confidence(facts),
         _run(facts),
     ]
+    parts += contents("\n".join(filter(None, body)))
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, '
@@ -102,6 +106,8 @@ def _headline(facts):
     }[facts.split]
     if not facts.own:
         never = f"in {text(facts.source)}"
+    elif facts.split == "val" and not facts.sizes.get("test"):
+        never += " (the run has no test photos)"
     low, high = facts.intervals.get("top1", (right, right))
     classes = len(predictions.class_names)
     hits = int((predictions.predicted == predictions.labels).sum())

@@ -60,9 +60,10 @@ def learning(facts):
             said += f" and {other:.0%} of {which} photos"
         said += "."
     return (
-        f"<h2>How it learned</h2><p>{text(said)} The training loss has the "
-        "terms of MAMC in it, where the run uses them; the validation loss "
-        f'has not.</p><div class="charts">{drawn}</div>'
+        f"<h2>How it learned</h2><p>{text(said)} The training loss is not of "
+        "one kind with the validation loss: it has the terms that compare "
+        "photos (MAMC) in it, where the run uses them.</p>"
+        f'<div class="charts">{drawn}</div>'
     )
 
 
@@ -120,17 +121,25 @@ def confidence(facts):
         "would have one, and could say that a photo shows none of the classes."
     )
     found = facts.calibration
+    average = facts.sure.max(axis=1).mean()
+    read = (
+        f"It says {average:.1%} on average and is right in "
+        f"{facts.measures['top1']:.1%}. Dots under the dotted line: it sounds "
+        "surer there than it is."
+    )
     if found is not None:
         tables["after its temperature"] = softened(facts.predictions, found)
         said = (
-            f"Stored from {found.images:,} validation photos: temperature "
-            f"{found.temperature:.2f}, and a threshold under which a photo is "
-            f'"perhaps none of these" ({found.false_alarm_rate:.0%} false '
-            "alarms intended"
+            f"Stored from {found.images:,} validation photos: a temperature of "
+            f"{found.temperature:.2f}, by which scores are divided (above 1 it "
+            "sounds less sure, no answer changes), and a threshold under which "
+            'a photo is "perhaps none of these" '
+            f"({found.false_alarm_rate:.0%} false alarms intended"
         )
         called = facts.measures.get("called_unknown")
         said += f"; here {called:.1%})." if called is not None else ")."
     return (
-        f"<h2>Can its probabilities be believed?</h2><p>{text(said)}</p>"
+        "<h2>Can its probabilities be believed?</h2>"
+        f"<p>{text(read)} {text(said)}</p>"
         f'<div class="charts">{charts.reliability_chart(tables)}</div>'
     )

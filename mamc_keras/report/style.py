@@ -30,8 +30,8 @@ th,td{text-align:left;vertical-align:top;padding:.35em .6em .35em 0;
 border-bottom:1px solid var(--line)}
 th.n,td.n{text-align:right;white-space:nowrap;overflow-wrap:normal}
 .row{display:flex;flex-wrap:wrap;gap:8px;margin:.5em 0}
-figure{margin:0;width:132px;break-inside:avoid}
-figure img,.none{width:132px;height:auto;display:block;border-radius:4px}
+figure{margin:0;width:128px;break-inside:avoid}
+figure img,.none{width:128px;height:auto;display:block;border-radius:4px}
 .none{height:96px;border:1px dashed var(--line);color:var(--soft);
 font-size:.8em;padding:2em .5em;text-align:center}
 figcaption{line-height:1.3;margin-top:3px}
@@ -39,10 +39,14 @@ figcaption{line-height:1.3;margin-top:3px}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(280px,1fr));
 gap:12px}
 ul{margin:.3em 0;padding-left:1.3em}
+nav ul{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.3em 1em}
+.cards{display:grid;grid-template-columns:1fr 1fr;gap:0 12px}
 .charts>div{max-width:450px}svg{width:100%;height:auto;display:block}
 ol.plain{list-style:none;padding:0;margin:0}
 summary{cursor:pointer;color:var(--link)}
+@media (max-width:920px){.cards{grid-template-columns:1fr}}
 @media (max-width:480px){body{padding:12px}
+td:empty{display:none!important}
 table.fold thead{position:absolute;left:-9999px}
 table.fold tr{display:block;border-bottom:1px solid var(--line);
 padding:.4em 0}
@@ -57,7 +61,7 @@ figure{width:calc((100% - 16px)/3)}
 --card:#fff;--line:#bbb;--link:#000;--bad:#a00;--good:#060}
 body{max-width:none;padding:0;font-size:10.5pt}
 .card{border:1px solid var(--line)}h2,h3{break-after:avoid}
-tr{break-inside:avoid}a{text-decoration:none}
+nav{display:none}tr{break-inside:avoid}a{text-decoration:none}
 details::details-content{content-visibility:visible;
 block-size:auto}}
 """

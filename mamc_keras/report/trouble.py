@@ -8,6 +8,7 @@ from scipy.stats import binomtest
 from mamc_keras.evaluation.drawing import readable_name
 
 FEW = 10  # training photos; below half the median is few as well
+SMALL = 0.6  # of the shorter side of a typical photo
 CONFUSED = 2  # photos taken for the same class, and a third of the mistakes
 
 
@@ -20,6 +21,8 @@ class Trouble:
         images: int, measured photos.
         hits: int, how many of them were recognised.
         few: int, its training photos if they are few, else `None`.
+        small: `(own, all)`, the median shorter side in pixels of its measured
+            photos and of all, if they are small, else `None`.
         taken_for: list of `(label, photos)`, the classes that its photos are
             taken for most.
         spread: int, over how many classes its mistakes are spread.
@@ -32,13 +35,14 @@ class Trouble:
     images: int
     hits: int
     few: int | None
+    small: tuple | None
     taken_for: list
     spread: int
     suspected: int
     mistakes: list
 
 
-def classes_in_trouble(predictions, counts=None, suspicions=()):
+def classes_in_trouble(predictions, counts=None, suspicions=(), sides=None):
     """Finds classes whose share recognised is below that of all photos.
 
     Below means that Wilson's 95 % interval of the class ends below the share
@@ -48,6 +52,7 @@ def classes_in_trouble(predictions, counts=None, suspicions=()):
         predictions: `Predictions`.
         counts: sequence of int, training photos by class, or `None`.
         suspicions: sequence of `Suspicion` about the same photos.
+        sides: sequence of int, their shorter sides in pixels, or `None`.
 
     Returns:
         list of `Trouble`; those that lose most photos first.
@@ -72,6 +77,7 @@ def classes_in_trouble(predictions, counts=None, suspicions=()):
                 images,
                 hits,
                 few_photos(counts, label),
+                _small(sides, own),
                 _taken_for(predictions.predicted[wrong]),
                 len(np.unique(predictions.predicted[wrong])),
                 int(suspected[label]),
@@ -114,6 +120,11 @@ def reasons(trouble, class_names, counts=None):
             f"few training photos: {trouble.few}, against "
             f"{np.median(counts):g} of a typical class"
         )
+    if trouble.small is not None:
+        said.append(
+            "small photos: {:g} pixels on the shorter side, against {:g} of a "
+            "typical photo".format(*trouble.small)
+        )
     for label, photos in trouble.taken_for:
         name = readable_name(class_names[label])
         said.append(f"{photos} of {trouble.images} are taken for {name}")
@@ -125,6 +136,13 @@ def reasons(trouble, class_names, counts=None):
     if trouble.suspected:
         said.append(f"{trouble.suspected} of its photos may be labelled wrong")
     return said
+
+
+def _small(sides, own):
+    if sides is None:
+        return None
+    own, every = np.median(np.asarray(sides)[own]), np.median(sides)
+    return (float(own), float(every)) if own < SMALL * every else None
 
 
 def _taken_for(answers):

@@ -40,7 +40,7 @@ def report(path, out=None, source=None, split=None, progress=None):
     """
     facts = gather(path, source, split, progress)
     troubles = classes_in_trouble(
-        facts.predictions, facts.counts, facts.suspicions
+        facts.predictions, facts.counts, facts.suspicions, facts.sides
     )
     model = load_model(facts.preset)
     written = page(

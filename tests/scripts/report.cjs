@@ -4,7 +4,14 @@ const { readFileSync } = require("node:fs");
 
 const job = JSON.parse(readFileSync(process.argv[2], "utf-8"));
 const { chromium } = require(job.driver);
-const result = { asked: [], errors: [], wide: [], pages: {}, printed: [] };
+const result = {
+  asked: [],
+  errors: [],
+  wide: [],
+  pages: {},
+  printed: [],
+  behind: [],
+};
 
 const numbers = (colour) => colour.match(/[\d.]+/g).slice(0, 3).map(Number);
 
@@ -13,6 +20,14 @@ async function colours(page) {
     const style = getComputedStyle(document.body);
     return [style.backgroundColor, style.color];
   });
+}
+
+async function behind(page) {
+  return page.evaluate(() =>
+    [...document.querySelectorAll("details")]
+      .map((part) => part.offsetHeight)
+      .reduce((sum, height) => sum + height, 0),
+  );
 }
 
 async function main() {
@@ -39,7 +54,9 @@ async function main() {
       }
       result.pages[colorScheme] = numbers((await colours(page))[0]);
       if (colorScheme === "dark") {
+        result.behind.push(await behind(page));
         await page.emulateMedia({ media: "print", colorScheme });
+        result.behind.push(await behind(page));
         result.printed = numbers((await colours(page))[1]);
         await page.pdf({ path: job.pdf, format: "A4" });
       }
