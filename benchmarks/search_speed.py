@@ -161,7 +161,7 @@ def recall(preset, folder, file):
                 hits.append(same[:1].any())
                 precision.append(same.sum() / others[i])
         row = {
-            "set": folder.name,
+            "set": f"{folder.parent.name}/{folder.name}",
             "preset": Path(preset).name,
             "photos": len(vectors),
             "classes": int(labels.max()) + 1,

@@ -14,7 +14,7 @@ def search_speed():
             [
                 f"{int(row['photos']):,}",
                 row["way"],
-                f"{float(row['relative']):.2f}",
+                f"{float(row['relative']):.3f}",
                 f"{100 * float(row['found']):.1f}",
             ]
             for row in measured
