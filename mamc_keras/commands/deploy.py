@@ -65,8 +65,8 @@ def export(
         console.print(table)
     if best:
         console.print(
-            f"Recommended: {', '.join(best)}, the smallest whose top-1 on "
-            "validation photos is at most half a point below that of Keras."
+            f"Recommended: {', '.join(best)}, the smallest and fastest whose "
+            "top-1 on validation photos is at most half a point below Keras."
         )
     if web:
         from mamc_keras.evaluation.evaluate import load_model

@@ -71,13 +71,13 @@ def export(
             )
             files.append(file)
             if test and layout != "embedder":
-                compared.setdefault(layout, []).append(file)
+                compared.setdefault(layout, {})[variant] = file
     reports = {}
     for same in compared.values():
         found = _compare(model, same, test)
         if val:
             _recommend(found, _compare(model, same, val))
-        reports |= found
+        reports |= {same[variant]: found[variant] for variant in same}
     written += [(file, reports.get(file)) for file in files]
     names = {file.name: report for file, report in reports.items()}
     write_json(out / "parity.json", names)
@@ -86,17 +86,19 @@ def export(
 
 
 def _compare(model, files, images):
+    """Reports of a dict of files, by the same keys."""
     images = match_classes(images, model)
-    reports = parity_reports(model, files, images)
+    reports = parity_reports(model, list(files.values()), images)
     return dict(zip(files, reports, strict=True))
 
 
 def _recommend(reports, on_validation):
     """Adds to reports of one layout what validation photos say."""
     best = recommended(on_validation)
-    for file, report in reports.items():
-        report["accuracy_validation"] = on_validation[file]["accuracy_tflite"]
-        report["recommended"] = file == best
+    for variant, report in reports.items():
+        found = on_validation[variant]
+        report["accuracy_validation"] = found["accuracy_tflite"]
+        report["recommended"] = variant == best
 
 
 def calibration_images(model, splits):
