@@ -16,6 +16,7 @@ from mamc_keras import lite
 from mamc_keras.evaluation.answers import answer
 from mamc_keras.evaluation.stored_calibration import Calibration
 from mamc_keras.evaluation.unknown import class_prototypes
+from mamc_keras.evaluation.unknown import max_probability
 from mamc_keras.export import layouts
 from mamc_keras.export import litert
 from mamc_keras.export.benchmark import benchmark
@@ -274,6 +275,27 @@ def test_temperature_and_threshold_travel_inside(calibrated, variant, tmp_path):
         Image.fromarray(mixed[i]).save(tmp_path / "photo.png")
         (_, _, unknown), *_ = answer(path, [tmp_path / "photo.png"])
         assert unknown == answers[i]
+
+
+@pytest.mark.parametrize("layout", ["classifier", "full"])
+def test_largest_probability_travels_without_prototypes(layout, tmp_path):
+    model = exported.classifier()
+    photos, _ = exported.photos(10, seed=1)
+    heads = model.heads(model.preprocess(photos))
+    logits = np.asarray(heads["logits"])
+    values = np.sort(max_probability(logits))
+    # Between two photos, so that rounding does not decide.
+    gap = np.diff(values).argmax()
+    threshold = float(values[gap : gap + 2].mean())
+    model.calibration = Calibration(
+        2.5, "max_probability", threshold, 0.05, 100
+    )
+    path = export_litert(model, tmp_path / "model.tflite", layout=layout)
+    classifier = lite.Classifier(path)
+    assert classifier.has_threshold
+    found = [classifier.is_unknown(photo) for photo in photos]
+    np.testing.assert_array_equal(found, model.is_unknown(photos))
+    assert 0 < np.sum(found) < len(photos)
 
 
 def test_files_that_cannot_tell_say_so(calibrated, written, tmp_path):

@@ -93,7 +93,10 @@ class Classifier:
     @property
     def has_threshold(self):
         """bool: can `is_unknown` tell photos of none of the classes?"""
-        return self._threshold is not None and self._prototypes is not None
+        score = self._unknown.get("score")
+        if score == "prototype":
+            return self._prototypes is not None
+        return score == "max_probability"
 
     def is_unknown(self, image):
         """Says whether a photo perhaps shows none of the classes.
@@ -105,8 +108,9 @@ class Classifier:
             bool.
 
         Raises:
-            ValueError: when the file cannot tell; the layout full of a
-                model with a calibration can.
+            ValueError: when the file cannot tell. With a calibration by
+                prototypes the layout full can, with one by the largest
+                probability the layout classifier too.
         """
         if not self.has_threshold:
             raise ValueError(
@@ -114,12 +118,19 @@ class Classifier:
                 f"Received: {str(self._file.path)!r}. Train with 100 or more "
                 "validation photos and export with --layouts full."
             )
-        vector = unit_vector(self._embed(self._file.pixels(image)))
-        return bool((self._prototypes @ vector).max() < self._threshold)
+        if self._unknown["score"] == "prototype":
+            vector = unit_vector(self._embed(self._file.pixels(image)))
+            score = (self._prototypes @ vector).max()
+        else:
+            # The threshold is of the softmax before the temperature.
+            temperature = self._file.settings["temperature"]
+            powers = self.predict(image).astype(np.float64) ** temperature
+            score = powers.max() / powers.sum()
+        return bool(score < self._unknown["threshold"])
 
     @property
-    def _threshold(self):
-        return (self._file.settings.get("unknown") or {}).get("threshold")
+    def _unknown(self):
+        return self._file.settings.get("unknown") or {}
 
     # Looked up at the first photo that needs them, not at every one.
 
