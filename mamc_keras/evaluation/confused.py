@@ -54,16 +54,25 @@ def confused_figure(path_out, predictions, read, pairs=6):
             fontsize=9,
             parse_math=False,
         )
-        _row(left, _surest(mistaken, sure), predictions, sure, read, j)
+        _row(left, surest(mistaken, sure), predictions, sure, read, j)
         # Right answers first; a class that is never recognised has others.
         known = predictions.labels == j
         rank = sure + (predictions.predicted == j)
-        _row(right, _surest(known, rank), predictions, sure, read, j)
+        _row(right, surest(known, rank), predictions, sure, read, j)
     drawing.save(figure, path_out)
     return True
 
 
-def _surest(which, sure):
+def surest(which, sure):
+    """Picks the three surest of some photos.
+
+    Args:
+        which: bool array `(n,)`.
+        sure: float array `(n,)`.
+
+    Returns:
+        int array, the surest first.
+    """
     index = np.flatnonzero(which)
     return index[np.argsort(-sure[index], kind="stable")][:PHOTOS]
 

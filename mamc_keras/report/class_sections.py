@@ -1,8 +1,8 @@
 """The parts of a report about classes: in trouble, confused, mislabelled."""
 
-import numpy as np
-
 from mamc_keras.evaluation import metrics
+from mamc_keras.evaluation.confused import PHOTOS
+from mamc_keras.evaluation.confused import surest
 from mamc_keras.evaluation.drawing import readable_name
 from mamc_keras.report import charts
 from mamc_keras.report.marks import photo
@@ -13,7 +13,6 @@ from mamc_keras.report.trouble import reasons
 MOST_CLASSES = 12
 MOST_PAIRS = 6
 MOST_SUSPECTED = 12
-PHOTOS = 3  # of a class or a side of a pair
 
 
 def trouble(facts, troubles):
@@ -76,10 +75,10 @@ def pairs(facts):
         mistaken = (predictions.labels == k) & (predictions.predicted == j)
         known = predictions.labels == j
         rank = sure + (predictions.predicted == j)
-        left = row(_mistaken(facts, i) for i in _first(mistaken, sure))
+        left = row(_mistaken(facts, i) for i in surest(mistaken, sure))
         right = row(
             photo(predictions.paths[i], readable_name(answer))
-            for i in _first(known, rank)
+            for i in surest(known, rank)
         )
         cards.append(
             f'<div class="card"><h3>{text(readable_name(true))}: {count} of '
@@ -122,8 +121,3 @@ def _mistaken(facts, i):
     sure = facts.sure[i, said]
     name = readable_name(predictions.class_names[said])
     return photo(predictions.paths[i], f"said {name}, {sure:.0%} sure")
-
-
-def _first(which, rank):
-    index = np.flatnonzero(which)
-    return index[np.argsort(-rank[index], kind="stable")][:PHOTOS]

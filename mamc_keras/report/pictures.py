@@ -1,12 +1,10 @@
 """Photos and heat maps as addresses that need no other file."""
 
-import base64
-import io
-
 import numpy as np
-from PIL import Image
 
-from mamc_keras.data.pipeline import load_image
+from mamc_keras.data.checking.findings import Problem
+from mamc_keras.data.checking.thumbnails import jpeg_address
+from mamc_keras.data.photo_files import read_pixels
 from mamc_keras.evaluation import overlays
 from mamc_keras.models.settings import crop_of
 
@@ -24,12 +22,7 @@ def address(picture):
     """
     if picture.dtype != np.uint8:
         picture = np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    image.thumbnail((SIDE, SIDE))
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=75)
-    code = base64.b64encode(stream.getvalue()).decode("ascii")
-    return f"data:image/jpeg;base64,{code}"
+    return jpeg_address(picture, SIDE, 75)
 
 
 def seen(model, paths):
@@ -43,19 +36,10 @@ def seen(model, paths):
         `(photos, index)`: uint8 array `(m, height, width, 3)` and the places
         in `paths` of those that could be read.
     """
-    photos, index = [], []
-    for i, path in enumerate(paths):
-        try:
-            photo = load_image(path, model.image_size, crop_of(model))
-        except Exception as error:
-            # TensorFlow's errors share no base class with those of files.
-            if not isinstance(error, OSError) and not type(
-                error
-            ).__module__.startswith("tensorflow"):
-                raise
-            continue
-        photos.append(np.asarray(photo))
-        index.append(i)
+    size, crop = tuple(model.image_size), crop_of(model)
+    read = [read_pixels(path, size, crop) for path in paths]
+    index = [i for i, r in enumerate(read) if not isinstance(r, Problem)]
+    photos = [read[i] for i in index]
     return (np.stack(photos) if photos else np.zeros((0, 1, 1, 3))), index
 
 

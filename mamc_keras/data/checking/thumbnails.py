@@ -32,10 +32,24 @@ def thumbnail(path):
         return None
     # Whole steps first: resizing all of a huge photo takes long.
     step = max(1, min(image.shape[:2]) // (4 * SIDE))
-    picture = Image.fromarray(np.ascontiguousarray(image[::step, ::step]))
-    picture.thumbnail((SIDE, SIDE))
+    return jpeg_address(image[::step, ::step], SIDE, 70)
+
+
+def jpeg_address(picture, side, quality):
+    """Makes a small JPEG of an array.
+
+    Args:
+        picture: uint8 array `(height, width, 3)`.
+        side: int, most pixels of the longer side.
+        quality: int, of the JPEG, to 95.
+
+    Returns:
+        str, a `data:` address.
+    """
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    image.thumbnail((side, side))
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=70)
+    image.save(buffer, "JPEG", quality=quality)
     code = base64.b64encode(buffer.getvalue()).decode("ascii")
     return f"data:image/jpeg;base64,{code}"
 
