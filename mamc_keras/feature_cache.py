@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mamc_keras.data.reading import file_of
+from mamc_keras.data.threads import closes_at_once
 from mamc_keras.files import atomic_path
 
 FORMAT = 2  # Raised whenever the same key would mean other numbers.
@@ -130,7 +131,7 @@ def _compute(file, lower, preprocess, images, settings, shape, progress):
     flat = features.reshape(total, *shape[2:])
     run = tf.function(lambda x: lower(x, training=False))
     done = 0
-    for batch, _ in batches.prefetch(2):
+    for batch, _ in closes_at_once(batches.prefetch(2)):
         part = run(preprocess(batch)).numpy()
         # float16 holds up to 65,504; a frozen activation beyond is cut.
         flat[done : done + len(part)] = np.clip(part, -6e4, 6e4)
@@ -236,7 +237,7 @@ def _dataset(batches, features, size, count):
         tf.TensorSpec((size, *features.shape[2:]), tf.float16),
         tf.TensorSpec((size,), tf.int64),
     )
-    return (
+    return closes_at_once(
         tf.data.Dataset.from_generator(batches, output_signature=signature)
         # Keras warns about an end that it could not foresee.
         .apply(tf.data.experimental.assert_cardinality(count))

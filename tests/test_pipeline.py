@@ -19,6 +19,7 @@ from mamc_keras.data.pipeline import load_image
 from mamc_keras.data.pipeline import n_pair_dataset
 from mamc_keras.data.pipeline import plain_dataset
 from mamc_keras.data.sources import ImageSet
+from mamc_keras.feature_cache import plain_feature_batches
 
 SIZE = (24, 32)
 
@@ -461,3 +462,20 @@ def test_views_of_large_jpegs_are_near_the_exact_ones(scale, value):
         exact = tf.image.resize(part, size, antialias=True)
         exact = tf.image.stateless_random_flip_left_right(exact, seeds[1])
         assert np.abs(view - exact).mean() < 7  # of 255 grey levels
+
+
+@pytest.mark.parametrize("cores", [{0}, {0, 1}])
+def test_datasets_close_at_once_on_one_core(monkeypatch, photos, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
+    plan = NPairPlan(photos.labels, 2, 2, seed=0)
+    features = np.zeros((len(photos), 1, 1, 1, 1), np.float16)
+    datasets = (
+        plain_dataset(photos, SIZE, 3),
+        n_pair_dataset(photos, plan, SIZE, "none", seed=0),
+        plain_feature_batches(features, photos.labels, 3),
+    )
+    for dataset in datasets:
+        assert len(list(dataset.take(2))) == 2
+        # Unset is None and means on.
+        tuned = dataset.options().autotune.enabled
+        assert tuned is (False if len(cores) == 1 else None)

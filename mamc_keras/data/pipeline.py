@@ -17,6 +17,7 @@ from mamc_keras.data.augment import shift_colours
 from mamc_keras.data.decode import decode_image
 from mamc_keras.data.decode import resize_image
 from mamc_keras.data.reading import read_contents
+from mamc_keras.data.threads import closes_at_once
 
 # A rule for the whole package: photos of another shape than the model's
 # input lose their edges and are not squashed.
@@ -160,7 +161,7 @@ def n_pair_dataset(
     dataset = dataset.batch(batch_size, drop_remainder=True)
     if augmentation == "strong":
         dataset = augment_batch(dataset, (seed, start_epoch, start_step))
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = closes_at_once(dataset.prefetch(tf.data.AUTOTUNE))
     return dataset.apply(
         tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
     )
@@ -194,7 +195,7 @@ def plain_dataset(
         ),
         num_parallel_calls=tf.data.AUTOTUNE,
     )
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return closes_at_once(dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE))
 
 
 def _path_tensor(images):
