@@ -39,13 +39,13 @@ def by_arm():
     return dict(sorted(groups.items(), key=lambda g: order.index(g[0][1])))
 
 
-def arms():
-    """Every arm on every set: mean and spread over the seeds."""
+def arms(chosen=tuple(NAMES)):
+    """Arms on every set: mean and spread over the seeds."""
     groups = by_arm()
     lines = []
     for name in sorted({key[0] for key in groups}):
         for (data, arm), group in groups.items():
-            if data != name:
+            if data != name or arm not in chosen:
                 continue
             percent = ("top1", "macro", "recall@1", "map@r", "ece")
             values = {
@@ -79,6 +79,11 @@ def arms():
         "cosine of branches",
     )
     return table(header, lines)
+
+
+def shipped():
+    """The shipped default and the plain softmax, for README.md."""
+    return arms((BASELINE, SHIPPED))
 
 
 def right(group):
@@ -138,8 +143,13 @@ def differences():
 
 
 def costs():
-    """Weights and time of a training step, against the plain softmax."""
+    """Weights, training step and phone's answer, against the plain softmax."""
     groups = grouped(rows("results/step_time.csv"), "arm")
+    on_phones = {
+        r["arm"]: f"{float(r['ratio_1_threads']):.2f}"
+        for r in rows("results/mobile_costs.csv")
+        if r["file"] == "model_int8.tflite"
+    }
     seconds = {
         arm: {r["turn"]: float(r["seconds"]) for r in group}
         for (arm,), group in groups.items()
@@ -153,9 +163,15 @@ def costs():
             ]
             weights = int(groups[arm,][0]["weights"])
             lines.append(
-                [name, f"{weights / 1e6:.1f}", f"{np.median(ratios):.2f}"]
+                [
+                    name,
+                    f"{weights / 1e6:.1f}",
+                    f"{np.median(ratios):.2f}",
+                    on_phones.get(arm, "-"),
+                ]
             )
-    return table(("arm", "weights, millions", "step time, relative"), lines)
+    header = ("arm", "weights, millions", "training step", "int8 .tflite")
+    return table(header, lines)
 
 
 def trials():

@@ -10,6 +10,7 @@ import numpy as np
 from ablation_tables import arms
 from ablation_tables import costs
 from ablation_tables import differences
+from ablation_tables import shipped
 from ablation_tables import trials
 from data_tables import pipeline
 from data_tables import planner
@@ -19,7 +20,6 @@ from device_tables import replicas
 from diversity_tables import diversity
 from faithfulness_tables import faithfulness
 from markdown import HERE
-from markdown import grouped
 from markdown import rows
 from markdown import spread
 from markdown import table
@@ -56,7 +56,6 @@ DEMO = HERE / "demo_results.json"
 NAMES = {
     "osme_mamc": "OSME + MAMC",
     "plain_softmax": "plain softmax",
-    "plain_softmax_head_3e-3": "plain softmax, head rate 3e-3",
 }
 
 
@@ -66,20 +65,6 @@ def cells(group):
         *(spread([100 * float(r[c]) for r in group], 1) for c in percent),
         spread([float(r["nll"]) for r in group], 2),
     ]
-
-
-def accuracy():
-    shown = [r for r in rows("accuracy.csv") if r["config"] in NAMES]
-    header = ("set", "", "seeds", "top-1 %", "macro %", "recall@1 %", "NLL")
-    return table(
-        header,
-        [
-            [name, NAMES[config], str(len(group)), *cells(group)]
-            for (name, config), group in sorted(
-                grouped(shown, "set", "config").items()
-            )
-        ],
-    )
 
 
 def fast():
@@ -130,7 +115,7 @@ def demo():
 
 TABLES = {
     "demo": demo,
-    "accuracy": accuracy,
+    "shipped": shipped,
     "fast": fast,
     "planner": planner,
     "pipeline": pipeline,

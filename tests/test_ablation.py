@@ -10,6 +10,7 @@ from ablation import ARMS
 from ablation import HEAD_RATES
 from ablation import bits
 from ablation import branch_cosine
+from ablation_figure import draw
 from results import append_row
 
 from mamc_keras import Recipe
@@ -65,7 +66,23 @@ def test_difference_is_shipped_minus_rival_on_common_seeds(results):
 def test_tables_hold_mean_and_spread(results):
     for seed, right in enumerate(([1, 1, 1, 0], [1, 0, 0, 0])):
         append_row(results, row("cups", "osme_mamc", seed, right))
+    append_row(results, row("cups", "osme", 0, right))
     assert "| 2 | 50.0 ± 35.4 |" in ablation_tables.arms()
+    assert "OSME, no MAMC" in ablation_tables.arms()
+    assert "OSME, no MAMC" not in ablation_tables.shipped()
+
+
+def test_figure_has_a_dot_a_seed_and_the_mean(results):
+    for seed, right in enumerate(([1, 1, 1, 0], [1, 0, 0, 0])):
+        append_row(results, row("cups", "osme_mamc", seed, right))
+        append_row(results, row("cars", "plain_softmax", seed, right))
+    figure = draw(ablation_tables.by_arm())
+    cars, cups = figure.axes[:2]
+    assert [axis.get_title() for axis in (cars, cups)] == ["cars", "cups"]
+    dots, mean = cups.lines
+    # The shipped arm is on its own line in both panels.
+    np.testing.assert_array_equal(dots.get_xydata(), [[75, 1], [25, 1]])
+    np.testing.assert_array_equal(mean.get_xydata(), [[50, 1]])
 
 
 def test_cost_is_the_median_ratio_within_a_turn(results):
@@ -75,7 +92,13 @@ def test_cost_is_the_median_ratio_within_a_turn(results):
         for turn, value in enumerate(seconds):
             cost = {"arm": arm, "turn": turn, "seconds": value}
             append_row(file, {**cost, "weights": 4_000_000})
-    assert "as shipped** | 4.0 | 1.50 |" in ablation_tables.costs()
+    phone = {"arm": "osme_mamc", "file": "model_int8.tflite"}
+    append_row(
+        results.with_name("mobile_costs.csv"), {**phone, "ratio_1_threads": 1.1}
+    )
+    made = ablation_tables.costs()
+    assert "as shipped** | 4.0 | 1.50 | 1.10 |" in made
+    assert "| plain softmax | 4.0 | 1.00 | - |" in made
 
 
 def test_branch_cosine_equals_the_loops():
