@@ -29,7 +29,16 @@ NAMES = {
 }
 SHIPPED = "osme_mamc"
 BASELINE = "plain_softmax"
-RIVALS = ("plain_softmax", "label_smoothing", "npair_one_branch", "osme")
+VARIANTS = (
+    "osme_mamc_literal",
+    "mamc_no_gates",
+    "osme",
+    "osme_sasc",
+    "osme_sasc_sadc",
+    "osme_sasc_dasc",
+    "osme_sadc_dasc",
+)
+RIVALS = ("plain_softmax", "label_smoothing", "npair_one_branch")
 
 
 def by_arm():
@@ -97,12 +106,17 @@ def right(group):
     )[:, :photos].astype(bool)
 
 
-def differences():
-    """The shipped arm against rivals, on the seeds that both have."""
+def conventions():
+    """The shipped arm against its own variants, for docs/math.md."""
+    return differences(VARIANTS)
+
+
+def differences(rivals=RIVALS):
+    """The shipped arm against others, on the seeds that both have."""
     groups = by_arm()
     lines = []
     for data in sorted({key[0] for key in groups}):
-        for rival in RIVALS:
+        for rival in rivals:
             pair = groups.get((data, SHIPPED)), groups.get((data, rival))
             if None in pair:
                 continue

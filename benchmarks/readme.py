@@ -8,6 +8,7 @@ import re
 
 import numpy as np
 from ablation_tables import arms
+from ablation_tables import conventions
 from ablation_tables import costs
 from ablation_tables import differences
 from ablation_tables import shipped
@@ -51,6 +52,7 @@ PAGES = [
     HERE.parent / "docs/trust.md",
     HERE.parent / "docs/evaluation.md",
     HERE.parent / "docs/mobile.md",
+    HERE.parent / "docs/math.md",
 ]
 DEMO = HERE / "demo_results.json"
 NAMES = {
@@ -122,6 +124,7 @@ TABLES = {
     "planted": planted,
     "arms": arms,
     "differences": differences,
+    "conventions": conventions,
     "costs": costs,
     "trials": trials,
     "communication": communication,

@@ -61,6 +61,12 @@ def test_difference_is_shipped_minus_rival_on_common_seeds(results):
     line = ablation_tables.differences().splitlines()[-1]
     assert line.startswith("| cups | plain softmax | 1 | +50.0 (")
     assert line.endswith("| +0.0 | +0.0 | -0.30 |")
+    # A rival is no variant of the shipped arm, and the other way round.
+    assert "cups" not in ablation_tables.conventions()
+    append_row(results, row("cups", "mamc_no_gates", 0, [1, 1, 1, 1]))
+    line = ablation_tables.conventions().splitlines()[-1]
+    assert line.startswith("| cups | P projections + MAMC | 1 | -25.0 (")
+    assert "P projections" not in ablation_tables.differences()
 
 
 def test_tables_hold_mean_and_spread(results):
