@@ -5,6 +5,7 @@ Run: python benchmarks/ablation_figure.py
 
 import numpy as np
 from ablation_tables import NAMES
+from ablation_tables import SHIPPED
 from ablation_tables import by_arm
 from markdown import HERE
 from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def draw(groups):
                 group = groups.get((data, arm), [])
                 values = [factor * float(row[column]) for row in group]
                 if values:
-                    colour = "C1" if arm == "osme_mamc" else "C0"
+                    colour = "C1" if arm == SHIPPED else "C0"
                     axis.plot(values, [place] * len(values), ".", c=colour)
                     axis.plot(np.mean(values), place, "|", ms=14, c=colour)
             axis.set_xlabel(label)

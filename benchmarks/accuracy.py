@@ -38,11 +38,6 @@ HERE = Path(__file__).parent
 CONFIGS = {
     "osme_mamc": ARMS["osme_mamc"],
     "plain_softmax": ARMS["plain_softmax"],
-    # The best of five trials on train photos of cars98 (tuning.csv).
-    "plain_softmax_head_3e-3": {
-        **ARMS["plain_softmax"],
-        "head_learning_rate": 3e-3,
-    },
     "osme_mamc_full": {**ARMS["osme_mamc"], "fast": False},
     "plain_softmax_full": {**ARMS["plain_softmax"], "fast": False},
 }

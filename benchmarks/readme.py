@@ -7,6 +7,9 @@ import json
 import re
 
 import numpy as np
+from ablation_tables import BASELINE
+from ablation_tables import NAMES
+from ablation_tables import SHIPPED
 from ablation_tables import arms
 from ablation_tables import conventions
 from ablation_tables import costs
@@ -55,10 +58,6 @@ PAGES = [
     HERE.parent / "docs/math.md",
 ]
 DEMO = HERE / "demo_results.json"
-NAMES = {
-    "osme_mamc": "OSME + MAMC",
-    "plain_softmax": "plain softmax",
-}
 
 
 def cells(group):
@@ -75,13 +74,13 @@ def fast():
         return "(not measured yet on this version)"
     lines = []
     for mode, suffix in (("fast", ""), ("everything trained", "_full")):
-        for config, label in NAMES.items():
+        for config in (SHIPPED, BASELINE):
             group = [r for r in shown if r["config"] == config + suffix]
             if group:
                 seconds = np.median([float(r["train_seconds"]) for r in group])
                 lines.append(
                     [
-                        label,
+                        NAMES[config],
                         mode,
                         str(len(group)),
                         *cells(group),
