@@ -87,6 +87,7 @@ class MAMCImageClassifier(
     """
 
     backbone_cls = MAMCBackbone
+    osme_cls = OSME  # A subclass may put attention of its own here.
     preprocessor_cls = MAMCImageClassifierPreprocessor
 
     def __init__(
@@ -123,7 +124,7 @@ class MAMCImageClassifier(
             head_dtype or self.backbone.dtype_policy
         )
         if num_attentions:
-            self.osme = OSME(
+            self.osme = self.osme_cls(
                 num_attentions,
                 embedding_dim,
                 reduction_ratio,

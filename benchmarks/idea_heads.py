@@ -1,0 +1,224 @@
+"""Other heads than OSME's own, which benchmarks/ideas.py tries.
+
+Each is `MAMCImageClassifier` with one thing changed. They are trained and
+measured, and not saved.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from mamc_keras import OSME
+from mamc_keras.models.classifier import MAMCImageClassifier
+
+
+class IdentityGates(OSME):
+    """Gates that start as identity: `2 sigmoid(0) = 1` for every channel."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        for expander in self.expanders:
+            expander.kernel.assign(ops.zeros_like(expander.kernel))
+
+    def _gate(self, squeezed, p):
+        return 2.0 * super()._gate(squeezed, p)
+
+
+class ApartGates(OSME):
+    """Each branch starts with channels of its own: gates near 0.9 and 0.1."""
+
+    START = 2.0  # sigmoid(2) = 0.88
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        channels = input_shape[-1]
+        owner = np.random.default_rng(0).permutation(channels)
+        for p, expander in enumerate(self.expanders):
+            own = owner % self.num_attentions == p
+            expander.bias.assign(np.where(own, self.START, -self.START))
+
+
+class SlowGates(OSME):
+    """Gates that learn at a tenth of the head's rate.
+
+    Adam's step does not depend on the size of a gradient, so weights that are
+    stored ten times as large and divided by ten move a tenth as far.
+    """
+
+    FACTOR = 10.0
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        for layer in (*self.reducers, *self.expanders):
+            layer.kernel.assign(layer.kernel * self.FACTOR)
+
+    def _gate(self, squeezed, p):
+        x = self.reducers[p](squeezed) / self.FACTOR
+        expander = self.expanders[p]
+        x = ops.matmul(x, expander.kernel) + expander.bias
+        return ops.sigmoid(x / self.FACTOR)
+
+
+class DecayedGates(OSME):
+    """An L2 penalty on the weights of the gates."""
+
+    PENALTY = 1e-3
+
+    def _dense(self, units, role, p, activation=None):
+        dense = super()._dense(units, role, p, activation)
+        if role != "project":
+            dense.kernel_regularizer = keras.regularizers.L2(self.PENALTY)
+        return dense
+
+
+class DroppedGates(OSME):
+    """Dropout on the gates: a branch must not lean on few channels."""
+
+    RATE = 0.3
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.gate_dropout = keras.layers.Dropout(self.RATE, seed=0)
+
+    def _gate(self, squeezed, p):
+        return self.gate_dropout(super()._gate(squeezed, p))
+
+
+class PlaceGates(OSME):
+    """Gates over places as well as channels: no squeeze, a gate a position.
+
+    A deviation from the method. Only for `grid_size=1`.
+    """
+
+    def call(self, inputs):
+        embeddings = []
+        for p in range(self.num_attentions):
+            excited = self._gate(inputs, p) * inputs
+            pooled = ops.mean(excited, axis=(1, 2))
+            embeddings.append(self.projections[p](pooled))
+        return ops.stack(embeddings, axis=1)
+
+
+class NeckOSME(OSME):
+    """OSME that carries a batch normalisation for the classifier's input."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.neck = keras.layers.BatchNormalization(center=False, name="neck")
+        self.neck.build((None, self.num_attentions * self.embedding_dim))
+
+
+class TwoMapOSME(OSME):
+    """Branches of two stages: `[earlier map, last map] -> (B, 2 P, D)`."""
+
+    def build(self, input_shape):
+        earlier, last = input_shape
+        super().build(last)
+        self.input_spec = None
+        self.earlier = OSME(
+            self.num_attentions,
+            self.embedding_dim,
+            self.reduction_ratio,
+            self.grid_size,
+            self.use_gates,
+            name="earlier",
+        )
+        self.earlier.build(earlier)
+
+    def call(self, inputs):
+        earlier, last = inputs
+        return ops.concatenate(
+            [super().call(last), self.earlier(earlier)], axis=1
+        )
+
+    def compute_output_shape(self, input_shape):
+        branches = 2 * self.num_attentions
+        return (input_shape[0][0], branches, self.embedding_dim)
+
+
+def two_stages(encoder):
+    """A model of the output of the last sum of blocks, and of the last map.
+
+    In EfficientNet-Lite0 the last sum ends the stage before the last.
+    """
+    sums = [x for x in encoder.layers if isinstance(x, keras.layers.Add)]
+    return keras.Model(encoder.input, [sums[-1].output, encoder.output])
+
+
+class IdentityGatesClassifier(MAMCImageClassifier):
+    osme_cls = IdentityGates
+
+
+class ApartGatesClassifier(MAMCImageClassifier):
+    osme_cls = ApartGates
+
+
+class SlowGatesClassifier(MAMCImageClassifier):
+    osme_cls = SlowGates
+
+
+class DecayedGatesClassifier(MAMCImageClassifier):
+    osme_cls = DecayedGates
+
+
+class DroppedGatesClassifier(MAMCImageClassifier):
+    osme_cls = DroppedGates
+
+
+class PlaceGatesClassifier(MAMCImageClassifier):
+    osme_cls = PlaceGates
+
+
+class NeckClassifier(MAMCImageClassifier):
+    """Normalises between what MAMC sees and what the classifier sees."""
+
+    osme_cls = NeckOSME
+
+    def heads(self, images, training=False):
+        embeddings = self.osme(self.backbone(images, training=training))
+        x = self.osme.neck(self.concat(embeddings), training=training)
+        x = self.output_dropout(x, training=training)
+        return {"logits": self.output_dense(x), "embeddings": embeddings}
+
+
+class TwoStagesClassifier(MAMCImageClassifier):
+    """Branches on the last stage and as many on the one before."""
+
+    osme_cls = TwoMapOSME
+
+    def heads(self, images, training=False):
+        maps = two_stages(self.backbone.encoder)(images, training=training)
+        embeddings = self.osme(maps)
+        x = self.output_dropout(self.concat(embeddings), training=training)
+        return {"logits": self.output_dense(x), "embeddings": embeddings}
+
+
+class ClassifierABranch(MAMCImageClassifier):
+    """A cross-entropy for each branch alone; their logits are averaged."""
+
+    def heads(self, images, training=False):
+        embeddings = self.osme(self.backbone(images, training=training))
+        x = self.output_dropout(embeddings, training=training)
+        branches = []
+        count = embeddings.shape[1]
+        for p in range(count):
+            # The other branches' part of the classifier's input is zero.
+            own = np.zeros((1, count, 1), "float32")
+            own[:, p] = 1.0
+            branches.append(self.output_dense(self.concat(x * own)))
+        return {
+            "logits": sum(branches) / count,
+            "branches": branches,
+            "embeddings": embeddings,
+        }
+
+    def compute_loss(self, x=None, y=None, y_pred=None, *args, **kwargs):
+        if not isinstance(y_pred, dict):
+            return super().compute_loss(x, y, y_pred, *args, **kwargs)
+        losses = [
+            super(ClassifierABranch, self).compute_loss(
+                x, y, {**y_pred, "logits": logits}, *args, **kwargs
+            )
+            for logits in y_pred["branches"]
+        ]
+        return sum(losses) / len(losses)
