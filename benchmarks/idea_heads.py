@@ -145,28 +145,10 @@ def two_stages(encoder):
     return keras.Model(encoder.input, [sums[-1].output, encoder.output])
 
 
-class IdentityGatesClassifier(MAMCImageClassifier):
-    osme_cls = IdentityGates
-
-
-class ApartGatesClassifier(MAMCImageClassifier):
-    osme_cls = ApartGates
-
-
-class SlowGatesClassifier(MAMCImageClassifier):
-    osme_cls = SlowGates
-
-
-class DecayedGatesClassifier(MAMCImageClassifier):
-    osme_cls = DecayedGates
-
-
-class DroppedGatesClassifier(MAMCImageClassifier):
-    osme_cls = DroppedGates
-
-
-class PlaceGatesClassifier(MAMCImageClassifier):
-    osme_cls = PlaceGates
+def with_osme(layer):
+    """A classifier class that differs in the attention layer alone."""
+    name = f"{layer.__name__}Classifier"
+    return type(name, (MAMCImageClassifier,), {"osme_cls": layer})
 
 
 class NeckClassifier(MAMCImageClassifier):

@@ -29,15 +29,16 @@ from ablation import ARMS
 from ablation import HEAD_RATES
 from ablation import bits
 from ablation import branch_cosine
-from idea_heads import ApartGatesClassifier
+from idea_heads import ApartGates
 from idea_heads import ClassifierABranch
-from idea_heads import DecayedGatesClassifier
-from idea_heads import DroppedGatesClassifier
-from idea_heads import IdentityGatesClassifier
+from idea_heads import DecayedGates
+from idea_heads import DroppedGates
+from idea_heads import IdentityGates
 from idea_heads import NeckClassifier
-from idea_heads import PlaceGatesClassifier
-from idea_heads import SlowGatesClassifier
+from idea_heads import PlaceGates
+from idea_heads import SlowGates
 from idea_heads import TwoStagesClassifier
+from idea_heads import with_osme
 from idea_losses import MemoryMAMC
 from idea_losses import RisingMAMC
 from results import append_row
@@ -102,12 +103,12 @@ IDEAS = {
     "plain_softmax": arm("plain_softmax"),
     "npair_one_branch": arm("npair_one_branch"),
     "no_gates": arm("mamc_no_gates"),
-    "gates_identity": Idea(classifier=IdentityGatesClassifier),
-    "gates_apart": Idea(classifier=ApartGatesClassifier),
-    "gates_slow": Idea(classifier=SlowGatesClassifier),
-    "gates_decayed": Idea(classifier=DecayedGatesClassifier),
-    "gates_dropped": Idea(classifier=DroppedGatesClassifier),
-    "gates_of_places": Idea(classifier=PlaceGatesClassifier),
+    "gates_identity": Idea(classifier=with_osme(IdentityGates)),
+    "gates_apart": Idea(classifier=with_osme(ApartGates)),
+    "gates_slow": Idea(classifier=with_osme(SlowGates)),
+    "gates_decayed": Idea(classifier=with_osme(DecayedGates)),
+    "gates_dropped": Idea(classifier=with_osme(DroppedGates)),
+    "gates_of_places": Idea(classifier=with_osme(PlaceGates)),
     "neck": Idea(classifier=NeckClassifier),
     "classifier_a_branch": Idea(classifier=ClassifierABranch),
     "memory_512": Idea(loss=MemoryMAMC),

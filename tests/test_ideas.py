@@ -114,7 +114,7 @@ def test_gates_of_places_differ_between_places():
 
 
 def test_dropped_gates_are_whole_at_test_time():
-    model = classifier(idea_heads.DroppedGatesClassifier)
+    model = classifier(IDEAS["gates_dropped"].classifier)
     plain = classifier(idea_heads.MAMCImageClassifier)
     plain.set_weights([w.numpy() for w in model.weights[: len(plain.weights)]])
     images = batch()[0] / 255
