@@ -25,7 +25,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import keras
 import numpy as np
 from results import append_row
-from results import is_done
+from results import missing
 from rival_losses import RIVALS
 
 from mamc_keras import train
@@ -140,15 +140,17 @@ def main():
     parser.add_argument("--csv", type=Path, default=RESULTS)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    for seed in range(options.seeds):
-        for arm in options.arms:
-            for folder in options.folders:
-                key = {"set": folder.name, "arm": arm, "seed": seed}
-                if is_done(options.csv, **key):
-                    continue
-                row = measure(folder, arm, seed, options.runs)
-                append_row(options.csv, row)
-                logging.warning("%s", row)
+    folders = {folder.name: folder for folder in options.folders}
+    for key in missing(
+        options.csv,
+        seed=range(options.seeds),
+        arm=options.arms,
+        set=folders,
+    ):
+        folder = folders[key["set"]]
+        row = measure(folder, key["arm"], key["seed"], options.runs)
+        append_row(options.csv, row)
+        logging.warning("%s", row)
 
 
 if __name__ == "__main__":

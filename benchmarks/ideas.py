@@ -42,7 +42,7 @@ from idea_heads import with_osme
 from idea_losses import MemoryMAMC
 from idea_losses import RisingMAMC
 from results import append_row
-from results import is_done
+from results import missing
 
 from mamc_keras.data.n_pairs import NPairPlan
 from mamc_keras.evaluation.metrics import summary
@@ -241,15 +241,18 @@ def main():
     parser.add_argument("--csv", type=Path, default=RESULTS)
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    for seed in range(options.seeds):
-        for name in options.ideas:
-            for folder in options.folders:
-                key = {"set": folder.name, "idea": name, "seed": seed}
-                if is_done(options.csv, **key, epochs=options.epochs):
-                    continue
-                row = measure(folder, name, seed, options.epochs)
-                append_row(options.csv, row)
-                logging.warning("%s", row)
+    folders = {folder.name: folder for folder in options.folders}
+    for key in missing(
+        options.csv,
+        epochs=[options.epochs],
+        seed=range(options.seeds),
+        idea=options.ideas,
+        set=folders,
+    ):
+        folder = folders[key["set"]]
+        row = measure(folder, key["idea"], key["seed"], key["epochs"])
+        append_row(options.csv, row)
+        logging.warning("%s", row)
 
 
 if __name__ == "__main__":

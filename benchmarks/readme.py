@@ -23,6 +23,8 @@ from device_tables import kills
 from device_tables import replicas
 from diversity_tables import diversity
 from faithfulness_tables import faithfulness
+from idea_tables import finalists
+from idea_tables import ideas
 from markdown import HERE
 from markdown import rows
 from markdown import spread
@@ -126,6 +128,8 @@ TABLES = {
     "conventions": conventions,
     "costs": costs,
     "trials": trials,
+    "ideas": ideas,
+    "finalists": finalists,
     "communication": communication,
     "scaling": scaling,
     "large_batches": large_batches,

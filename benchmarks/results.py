@@ -1,6 +1,7 @@
 """Results as CSV files that grow a row at a time, so that a call can resume."""
 
 import csv
+import itertools
 
 
 def read_rows(file):
@@ -20,6 +21,17 @@ def append_row(file, row):
         if new:
             writer.writeheader()
         writer.writerow(row)
+
+
+def missing(file, **axes):
+    """Yields, as dicts, the combinations of values that have no row yet.
+
+    The first axis turns slowest. The file is read anew before each.
+    """
+    for values in itertools.product(*axes.values()):
+        key = dict(zip(axes, values, strict=True))
+        if not is_done(file, **key):
+            yield key
 
 
 def is_done(file, /, **key):

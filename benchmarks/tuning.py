@@ -21,7 +21,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import keras
 from ablation import ARMS
 from results import append_row
-from results import is_done
+from results import missing
 from rival_losses import RIVALS
 
 from mamc_keras import train
@@ -70,20 +70,21 @@ def main():
     parser.add_argument("--csv", type=Path, default=HERE / "tuning.csv")
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    for folder in options.folders:
-        for trial in options.trials:
-            for arm in options.arms:
-                key = {"set": folder.name, "arm": arm, "trial": trial}
-                if is_done(options.csv, **key):
-                    continue
-                scratch = Path("runs/tuning") / f"{folder.name}-{arm}"
-                last = measure(folder, arm, trial, scratch)
-                row = {
-                    **key,
-                    "val_top1": f"{last['val_accuracy']:.4f}",
-                    "val_nll": f"{last['val_loss']:.4f}",
-                }
-                append_row(options.csv, row)
+    folders = {folder.name: folder for folder in options.folders}
+    for key in missing(
+        options.csv, set=folders, trial=options.trials, arm=options.arms
+    ):
+        data, trial, arm = key.values()
+        scratch = Path("runs/tuning") / f"{data}-{arm}"
+        last = measure(folders[data], arm, trial, scratch)
+        row = {
+            "set": data,
+            "arm": arm,
+            "trial": trial,
+            "val_top1": f"{last['val_accuracy']:.4f}",
+            "val_nll": f"{last['val_loss']:.4f}",
+        }
+        append_row(options.csv, row)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,135 @@
+"""The search for a better default as tables of docs/reproduction.md."""
+
+import numpy as np
+from ablation_tables import right
+from markdown import grouped
+from markdown import rows
+from markdown import table
+
+from mamc_keras.evaluation.bootstrap import paired_difference
+
+SHIPPED = "shipped"
+SCREENING, FINAL = 6, 12  # epochs
+WORDS = {
+    SHIPPED: "the shipped default",
+    "plain_softmax": "plain softmax",
+    "npair_one_branch": "one projection, SASC alone",
+    "no_gates": "no gates",
+    "gates_identity": "gates that start as identity",
+    "gates_apart": "gates that start apart, each with channels of its own",
+    "gates_slow": "gates that learn at a tenth of the rate",
+    "gates_decayed": "L2 penalty on the gates",
+    "gates_dropped": "dropout 0.3 on the gates",
+    "gates_of_places": "gates over places and channels",
+    "neck": "batch normalisation between MAMC and the classifier",
+    "classifier_a_branch": "one classifier a branch, logits averaged",
+    "memory_512": "memory of 512 earlier images as negatives",
+    "classes_32": "32 classes a batch",
+    "lambda_0.25": "lambda 0.25",
+    "lambda_1": "lambda 1",
+    "lambda_2": "lambda 2",
+    "lambda_rising": "lambda rising over 200 batches",
+    "raw_products": "raw products",
+    "sum_positives": "sum over positives",
+    "temperature_0.05": "temperature 0.05",
+    "temperature_0.2": "temperature 0.2",
+    "terms_1_1_0": "SASC + SADC",
+    "terms_1_0.5_0.5": "half the weight for SADC and DASC",
+    "p_3": "P = 3",
+    "p_4": "P = 4",
+    "d_128": "D = 128",
+    "d_256": "D = 256",
+    "d_1024": "D = 1024",
+    "grid_2": "grid_size 2",
+    "grid_3": "grid_size 3",
+    "stage_a_branch": "one branch on each of the last two stages",
+    "two_stages": "P branches on each of the last two stages",
+    "averaged_weights": "moving average of the weights",
+    "dropout_0.5": "dropout 0.5 before the classifier",
+    "label_smoothing": "label smoothing 0.1",
+    "strong_views": "strong augmentation",
+    "pixels_288": "288 pixels",
+    "whole_map": "the whole map (grid_size None)",
+}
+
+
+def changes(measured, idea):
+    """What an idea changes of the shipped default, on seeds that both have.
+
+    Returns `(by_set, pooled, others)`: the points of top-1 of each set, over
+    the photos of all sets together `(points, low, high)`, and the mean over
+    the sets of what MAP@R (points) and NLL change.
+    """
+    by_set, others, answers = {}, [], []
+    cells = grouped(measured, "set", "idea", "seed")
+    for data in sorted({r["set"] for r in measured}):
+        seeds = sorted(
+            seed
+            for (name, which, seed) in cells
+            if (name, which) == (data, idea) and (data, SHIPPED, seed) in cells
+        )
+        if not seeds:
+            continue
+        new, old = (
+            [cells[data, which, seed][0] for seed in seeds]
+            for which in (idea, SHIPPED)
+        )
+        pairs = list(zip(new, old, strict=True))
+        top1, map_at_r, nll = (
+            np.mean([float(a[c]) - float(b[c]) for a, b in pairs])
+            for c in ("top1", "map@r", "nll")
+        )
+        by_set[data] = 100 * top1
+        others.append((100 * map_at_r, nll))
+        answers.append((right(new), right(old)))
+    # A seed that one set lacks would not pair with the other sets' photos.
+    runs = min((len(new) for new, _ in answers), default=0)
+    pooled = (float("nan"),) * 3
+    if runs:
+        pair = (
+            np.concatenate([answer[k][:runs] for answer in answers], axis=1)
+            for k in (0, 1)
+        )
+        pooled = tuple(100 * x for x in paired_difference(*pair))
+    return by_set, pooled, np.mean(others, axis=0) if others else (0, 0)
+
+
+def _table(epochs):
+    measured = [
+        r for r in rows("results/ideas.csv") if int(r["epochs"]) == epochs
+    ]
+    sets = sorted({r["set"] for r in measured})
+    lines = []
+    for idea, words in WORDS.items():
+        by_set, (mean, low, high), (map_at_r, nll) = changes(measured, idea)
+        if idea == SHIPPED or not by_set:
+            continue
+        lines.append(
+            [
+                words,
+                *(f"{by_set[s]:+.1f}" if s in by_set else "-" for s in sets),
+                f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
+                f"{map_at_r:+.1f}",
+                f"{nll:+.2f}",
+            ]
+        )
+    if not lines:
+        return "(not measured yet)"
+    header = (
+        "idea",
+        *(f"top-1, {name}" for name in sets),
+        "all photos (95 % interval)",
+        "MAP@R",
+        "NLL",
+    )
+    return table(header, lines)
+
+
+def ideas():
+    """Every idea against the shipped default, one seed, half the epochs."""
+    return _table(SCREENING)
+
+
+def finalists():
+    """The best ideas against the shipped default, all epochs and seeds."""
+    return _table(FINAL)
