@@ -33,6 +33,7 @@ from mamc_keras.evaluation.evaluate import evaluate
 from mamc_keras.evaluation.evaluate import load_model
 from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.recipe import load_recipe
+from mamc_keras.report.branches import branch_cosine
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "ablation.csv"
@@ -70,17 +71,6 @@ ARMS = {
 # recipe's, and 3e-3, for the first eight arms. Label smoothing has the same
 # head as plain_softmax; without an embedding it learns slowly.
 HEAD_RATES = {"plain_softmax": 3e-3, "label_smoothing": 3e-3}
-
-
-def branch_cosine(embeddings):
-    """Mean cosine between two branches of the same image; NaN for one."""
-    count = embeddings.shape[1]
-    if count < 2:
-        return float("nan")
-    x = embeddings / np.linalg.norm(embeddings, axis=-1, keepdims=True)
-    cosines = x @ x.swapaxes(1, 2)
-    pairs = ~np.eye(count, dtype=bool)
-    return float(cosines[:, pairs].mean())
 
 
 def bits(right):

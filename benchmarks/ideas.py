@@ -28,7 +28,6 @@ import numpy as np
 from ablation import ARMS
 from ablation import HEAD_RATES
 from ablation import bits
-from ablation import branch_cosine
 from idea_heads import ApartGates
 from idea_heads import ClassifierABranch
 from idea_heads import DecayedGates
@@ -51,6 +50,7 @@ from mamc_keras.evaluation.retrieval import map_at_r
 from mamc_keras.evaluation.retrieval import recall_at_k
 from mamc_keras.models.classifier import MAMCImageClassifier
 from mamc_keras.recipe import load_recipe
+from mamc_keras.report.branches import branch_cosine
 from mamc_keras.run_folder import environment
 from mamc_keras.training.batches import cached_batches
 from mamc_keras.training.build import build_model

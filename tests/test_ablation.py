@@ -9,7 +9,6 @@ import pytest
 from ablation import ARMS
 from ablation import HEAD_RATES
 from ablation import bits
-from ablation import branch_cosine
 from ablation_figure import draw
 from results import append_row
 
@@ -105,17 +104,3 @@ def test_cost_is_the_median_ratio_within_a_turn(results):
     made = ablation_tables.costs()
     assert "as shipped** | 4.0 | 1.50 | 1.10 |" in made
     assert "| plain softmax | 4.0 | 1.00 | - |" in made
-
-
-def test_branch_cosine_equals_the_loops():
-    x = np.random.default_rng(0).normal(size=(5, 3, 4))
-    total = []
-    for image in x:
-        for p in range(3):
-            for q in range(3):
-                if p != q:
-                    a, b = image[p], image[q]
-                    norm = np.linalg.norm(a) * np.linalg.norm(b)
-                    total.append(a @ b / norm)
-    assert branch_cosine(x) == pytest.approx(np.mean(total))
-    assert np.isnan(branch_cosine(x[:, :1]))

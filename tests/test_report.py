@@ -22,6 +22,7 @@ from mamc_keras.recipe import Recipe
 from mamc_keras.report import report
 from mamc_keras.report.advice import advice
 from mamc_keras.report.branches import branch_behaviour
+from mamc_keras.report.branches import branch_cosine
 from mamc_keras.report.branches import in_words
 from mamc_keras.report.facts import Facts
 from mamc_keras.report.facts import expected_by_chance
@@ -385,6 +386,20 @@ def test_a_branch_alone():
     assert found.cosine == pytest.approx(np.mean(cosines), abs=1e-5)
     assert 0 <= found.elsewhere <= 1
     assert branch_behaviour(model, table).elsewhere is None
+
+
+def test_branch_cosine_equals_the_loops():
+    x = np.random.default_rng(0).normal(size=(5, 3, 4))
+    total = []
+    for image in x:
+        for p in range(3):
+            for q in range(3):
+                if p != q:
+                    a, b = image[p], image[q]
+                    norm = np.linalg.norm(a) * np.linalg.norm(b)
+                    total.append(a @ b / norm)
+    assert branch_cosine(x) == pytest.approx(np.mean(total))
+    assert np.isnan(branch_cosine(x[:, :1]))
 
 
 def test_branches_in_words():

@@ -56,9 +56,6 @@ def branch_behaviour(model, predictions, photos=None):
         ]
     )
     right = answers == predictions.labels
-    lengths = np.linalg.norm(predictions.embeddings, axis=-1, keepdims=True)
-    unit = predictions.embeddings / np.maximum(lengths, 1e-12)
-    cosines = unit @ unit.swapaxes(1, 2)
     elsewhere = None
     if photos is not None and len(photos):
         elsewhere = float(share_elsewhere(model.attend(photos)).mean())
@@ -66,9 +63,28 @@ def branch_behaviour(model, predictions, photos=None):
         [float(share) for share in right.mean(axis=1)],
         float((predictions.predicted == predictions.labels).mean()),
         float((answers == answers[0]).all(axis=0).mean()),
-        float(cosines[:, ~np.eye(count, dtype=bool)].mean()),
+        branch_cosine(predictions.embeddings),
         elsewhere,
     )
+
+
+def branch_cosine(embeddings):
+    """Measures how alike the embeddings of an image's branches are.
+
+    Args:
+        embeddings: float array `(n, P, D)`.
+
+    Returns:
+        float, the mean cosine between two branches of the same image; NaN
+        with one branch.
+    """
+    count = embeddings.shape[1]
+    if count < 2:
+        return float("nan")
+    lengths = np.linalg.norm(embeddings, axis=-1, keepdims=True)
+    unit = embeddings / np.maximum(lengths, 1e-12)
+    cosines = unit @ unit.swapaxes(1, 2)
+    return float(cosines[:, ~np.eye(count, dtype=bool)].mean())
 
 
 def in_words(found):
