@@ -3,9 +3,9 @@
 Every arm trains with the same backbone, batches, views, schedule and budget,
 on all training photos; the last epoch is kept unless the set has a val
 folder. The test split is used once, after training. One CSV row a run,
-appended when the run is done, so a killed call goes on where it stopped; the
-run folders that benchmarks/accuracy.py left are used with --runs. The arms
-are in the order of their worth: a time limit cuts the tail.
+appended when the run is done, so a killed call goes on where it stopped. The
+arms are in the order of their worth: a time limit cuts the tail. With --whole
+every stage of the backbone is trained, and results/whole.csv has the rows.
 
 Run: python benchmarks/ablation.py FOLDER... [--seeds 3] [--arms NAME...]
 """
@@ -36,7 +36,7 @@ from mamc_keras.recipe import load_recipe
 from mamc_keras.report.branches import branch_cosine
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results" / "ablation.csv"
+RESULTS = HERE / "results"
 LITERAL = {
     "normalize": False,
     "positives": "sum",
@@ -78,7 +78,7 @@ def bits(right):
     return np.packbits(right).tobytes().hex()
 
 
-def measure(folder, arm, seed, runs):
+def measure(folder, arm, seed, runs, whole=False):
     recipe = load_recipe(HERE.parent / "recipes" / f"{folder.name}.py")
     rate = HEAD_RATES.get(arm, recipe.head_learning_rate)
     recipe = dataclasses.replace(
@@ -86,6 +86,7 @@ def measure(folder, arm, seed, runs):
         source=str(folder),
         seed=seed,
         head_learning_rate=rate,
+        fast=not whole,
         **ARMS[arm],
     )
     rival = RIVALS.get(arm.removeprefix("osme_"))
@@ -126,20 +127,29 @@ def main():
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--runs", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--csv", type=Path, default=RESULTS)
+    parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--csv", type=Path, help="instead of results/")
     options = parser.parse_args()
+    name = "whole" if options.whole else "ablation"
+    file = options.csv or RESULTS / f"{name}.csv"
     logging.basicConfig(level=logging.WARNING)
     folders = {folder.name: folder for folder in options.folders}
     for key in missing(
-        options.csv,
+        file,
         seed=range(options.seeds),
         arm=options.arms,
         set=folders,
     ):
         folder = folders[key["set"]]
-        row = measure(folder, key["arm"], key["seed"], options.runs)
-        append_row(options.csv, row)
+        row = measure(
+            folder,
+            key["arm"],
+            key["seed"],
+            options.runs / name,
+            options.whole,
+        )
+        append_row(file, row)
         logging.warning("%s", row)
 
 
