@@ -104,7 +104,10 @@ class NeckOSME(OSME):
 
     def build(self, input_shape):
         super().build(input_shape)
-        self.neck = keras.layers.BatchNormalization(center=False, name="neck")
+        # A run has few steps; with 0.99 the start would still be in the means.
+        self.neck = keras.layers.BatchNormalization(
+            momentum=0.9, center=False, name="neck"
+        )
         self.neck.build((None, self.num_attentions * self.embedding_dim))
 
 
@@ -137,12 +140,18 @@ class TwoMapOSME(OSME):
 
 
 def two_stages(encoder):
-    """A model of the output of the last sum of blocks, and of the last map.
+    """A model of the last of the narrowest maps, and of the last map.
 
-    In EfficientNet-Lite0 the last sum ends the stage before the last.
+    In the trained half of EfficientNet-Lite0 that is the end of the stage
+    before the last.
     """
-    sums = [x for x in encoder.layers if isinstance(x, keras.layers.Add)]
-    return keras.Model(encoder.input, [sums[-1].output, encoder.output])
+    # A layer's own `output` may belong to the network that was cut.
+    by_depth = sorted(encoder._nodes_by_depth.items(), reverse=True)
+    nodes = [node for _, group in by_depth for node in group]
+    maps = [node.output_tensors[0] for node in nodes if not node.is_input]
+    fewest = min(x.shape[-1] for x in maps)
+    earlier = [x for x in maps if x.shape[-1] == fewest][-1]
+    return keras.Model(encoder.input, [earlier, encoder.output])
 
 
 def with_osme(layer):

@@ -11,7 +11,7 @@ from mamc_keras.mamc_loss import mamc_terms
 class RisingMAMC(keras.losses.Loss):
     """MAMC whose weight rises from 0 in a line, over `steps` batches."""
 
-    def __init__(self, steps=200, name="rising", **kwargs):
+    def __init__(self, steps, name="rising", **kwargs):
         super().__init__(name=name, **kwargs)
         self.steps = steps
         self.step = keras.Variable(0.0, trainable=False)
@@ -40,7 +40,7 @@ class MemoryMAMC(keras.losses.Loss):
     """
 
     def __init__(
-        self, size=512, start=80, shape=(2, 512), name="memory", **kwargs
+        self, size=512, start=0, shape=(2, 512), name="memory", **kwargs
     ):
         super().__init__(name=name, **kwargs)
         self.size = size

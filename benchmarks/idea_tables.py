@@ -28,7 +28,7 @@ WORDS = {
     "lambda_0.25": "lambda 0.25",
     "lambda_1": "lambda 1",
     "lambda_2": "lambda 2",
-    "lambda_rising": "lambda rising over 200 batches",
+    "lambda_rising": "lambda rising over the first third",
     "raw_products": "raw products",
     "sum_positives": "sum over positives",
     "temperature_0.05": "temperature 0.05",

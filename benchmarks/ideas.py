@@ -62,19 +62,26 @@ RESULTS = HERE / "results" / "ideas.csv"
 
 
 class AveragedWeights(keras.callbacks.Callback):
-    """Keeps a moving average of the weights; the run ends with it."""
+    """Keeps a moving average of the weights; the run ends with it.
+
+    The average is over a tenth of the steps so far, at most the last hundred:
+    nothing of the random start stays in it.
+    """
 
     def __init__(self, momentum=0.99):
         super().__init__()
         self.momentum = momentum
 
     def on_train_begin(self, logs=None):
+        self.steps = 0
         self.average = [w.numpy() for w in self.model.trainable_weights]
 
     def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+        momentum = min(self.momentum, self.steps / (9 + self.steps))
         weights = self.model.trainable_weights
         for mean, weight in zip(self.average, weights, strict=True):
-            mean += (1 - self.momentum) * (weight.numpy() - mean)
+            mean += (1 - momentum) * (weight.numpy() - mean)
 
     def on_train_end(self, logs=None):
         weights = self.model.trainable_weights
@@ -84,7 +91,10 @@ class AveragedWeights(keras.callbacks.Callback):
 
 @dataclasses.dataclass(frozen=True)
 class Idea:
-    """What is changed: fields of the recipe, the head, the loss, training."""
+    """What is changed: fields of the recipe, the head, the loss, training.
+
+    `loss` is a function of the number of steps of the run.
+    """
 
     recipe: dict = dataclasses.field(default_factory=dict)
     classifier: type = MAMCImageClassifier
@@ -111,12 +121,12 @@ IDEAS = {
     "gates_of_places": Idea(classifier=with_osme(PlaceGates)),
     "neck": Idea(classifier=NeckClassifier),
     "classifier_a_branch": Idea(classifier=ClassifierABranch),
-    "memory_512": Idea(loss=MemoryMAMC),
+    "memory_512": Idea(loss=lambda steps: MemoryMAMC(start=steps // 5)),
     "classes_32": Idea({"classes_per_batch": 32}),
     "lambda_0.25": Idea({"mamc_weight": 0.25}),
     "lambda_1": Idea({"mamc_weight": 1.0}),
     "lambda_2": Idea({"mamc_weight": 2.0}),
-    "lambda_rising": Idea(loss=RisingMAMC),
+    "lambda_rising": Idea(loss=lambda steps: RisingMAMC(steps // 3)),
     "raw_products": Idea({"normalize": False}),
     "sum_positives": Idea({"positives": "sum"}),
     "temperature_0.05": Idea({"temperature": 0.05}),
@@ -142,21 +152,20 @@ IDEAS = {
 
 
 @functools.cache
-def photos(source, validation_fraction, seed):
-    """Splits of a folder's readable photos; checked once for all ideas."""
+def photos(source, validation_fraction):
+    """Splits of a folder's readable photos, the same for ideas and seeds."""
     recipe = load_recipe(HERE.parent / "recipes" / f"{Path(source).name}.py")
     recipe = dataclasses.replace(
         recipe,
         source=source,
         validation_fraction=validation_fraction,
-        seed=seed,
     )
     return prepare_data(recipe)[0]
 
 
-def build(recipe, idea, class_names):
+def build(recipe, idea, class_names, steps):
     """The classifier of a recipe with the idea's head and loss."""
-    model = build_model(recipe, class_names, idea.loss and idea.loss())
+    model = build_model(recipe, class_names, idea.loss and idea.loss(steps))
     config = model.get_config()
     config.update(backbone=model.backbone, preprocessor=model.preprocessor)
     return idea.classifier.from_config(config)
@@ -187,14 +196,15 @@ def measure(folder, name, seed, epochs):
     )
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
-    splits = photos(recipe.source, recipe.validation_fraction, seed)
+    splits = photos(recipe.source, recipe.validation_fraction)
     plan = NPairPlan(
         splits["train"].labels,
         recipe.classes_per_batch,
         recipe.images_per_class,
         seed,
     )
-    model = build(recipe, idea, splits["train"].class_names)
+    steps = epochs * plan.steps_per_epoch
+    model = build(recipe, idea, splits["train"].class_names, steps)
     trained, stream, validation = cached_batches(recipe, model, splits)
     counts = splits["train"].class_counts()
     compile_model(trained, recipe, plan.steps_per_epoch, counts)

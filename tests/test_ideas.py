@@ -11,12 +11,14 @@ from idea_losses import MemoryMAMC
 from idea_losses import RisingMAMC
 from ideas import IDEAS
 from ideas import AveragedWeights
+from ideas import build
 from naive import mamc
 from small import batch
 
 from mamc_keras import OSME
 from mamc_keras import MAMCLoss
 from mamc_keras import Recipe
+from mamc_keras.models.split import split_encoder
 
 HEADS = sorted({idea.classifier for idea in IDEAS.values()}, key=str)
 
@@ -150,6 +152,22 @@ def test_branches_read_two_stages():
     )
 
 
+def test_two_stages_of_the_half_that_the_search_trains():
+    recipe = dataclasses.replace(
+        Recipe(), image_size=(64, 64), num_attentions=1
+    )
+    names = [str(k) for k in range(4)]
+    whole = build(recipe, IDEAS["stage_a_branch"], names, 10)
+    lower, upper = split_encoder(whole.backbone.encoder, recipe.image_size)
+    config = whole.get_config()
+    config.update(backbone=upper, preprocessor=None, image_size=None)
+    model = idea_heads.TwoStagesClassifier.from_config(config)
+    maps = idea_heads.two_stages(model.backbone.encoder)
+    assert [x.shape[-1] for x in maps.outputs] == [192, 1280]
+    features = np.zeros((2, *lower.output_shape[1:]))
+    assert model.heads(features)["embeddings"].shape == (2, 2, 512)
+
+
 def test_each_branch_has_a_cross_entropy():
     model = classifier(idea_heads.ClassifierABranch, mamc_weight=0.0)
     images, labels = batch()
@@ -217,11 +235,14 @@ def test_average_follows_the_weights():
         batch_size=4,
         epochs=2,
         verbose=0,
-        callbacks=[spy, AveragedWeights(0.5)],
+        callbacks=[spy, AveragedWeights(0.2)],
         shuffle=False,
     )
     mean = seen[0]
-    for weight in seen[1:]:
-        mean = 0.5 * mean + 0.5 * weight
+    assert len(seen) == 5
+    for momentum, weight in zip(
+        (1 / 10, 2 / 11, 0.2, 0.2), seen[1:], strict=True
+    ):
+        mean = momentum * mean + (1 - momentum) * weight
     final = model.trainable_weights[0].numpy()
     np.testing.assert_allclose(final, mean, rtol=1e-5)
