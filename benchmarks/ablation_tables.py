@@ -41,11 +41,41 @@ VARIANTS = (
 RIVALS = ("plain_softmax", "label_smoothing", "npair_one_branch")
 
 
-def by_arm():
+MEASURES = (
+    "seeds",
+    "top-1 %",
+    "macro %",
+    "NLL",
+    "ECE %",
+    "recall@1 %",
+    "MAP@R %",
+    "cosine of branches",
+)
+
+
+def by_arm(file="results/ablation.csv"):
     """Dict of (set, arm) to rows; the arms in the order of `NAMES`."""
-    groups = grouped(rows("results/ablation.csv"), "set", "arm")
+    groups = grouped(rows(file), "set", "arm")
     order = list(NAMES)
     return dict(sorted(groups.items(), key=lambda g: order.index(g[0][1])))
+
+
+def measures(group):
+    """Cells of `MEASURES`: mean and spread over the seeds."""
+
+    def cell(column, factor=100, digits=1):
+        return spread([factor * float(r[column]) for r in group], digits)
+
+    return [
+        str(len(group)),
+        cell("top1"),
+        cell("macro"),
+        cell("nll", 1, 2),
+        cell("ece"),
+        cell("recall@1"),
+        cell("map@r"),
+        cell("branch_cosine", 1, 2),
+    ]
 
 
 def arms(chosen=tuple(NAMES)):
@@ -56,43 +86,40 @@ def arms(chosen=tuple(NAMES)):
         for (data, arm), group in groups.items():
             if data != name or arm not in chosen:
                 continue
-            percent = ("top1", "macro", "recall@1", "map@r", "ece")
-            values = {
-                c: spread([100 * float(r[c]) for r in group], 1)
-                for c in percent
-            }
-            lines.append(
-                [
-                    data,
-                    NAMES[arm],
-                    str(len(group)),
-                    values["top1"],
-                    values["macro"],
-                    spread([float(r["nll"]) for r in group], 2),
-                    values["ece"],
-                    values["recall@1"],
-                    values["map@r"],
-                    spread([float(r["branch_cosine"]) for r in group], 2),
-                ]
-            )
-    header = (
-        "set",
-        "arm",
-        "seeds",
-        "top-1 %",
-        "macro %",
-        "NLL",
-        "ECE %",
-        "recall@1 %",
-        "MAP@R %",
-        "cosine of branches",
-    )
-    return table(header, lines)
+            lines.append([data, NAMES[arm], *measures(group)])
+    return table(("set", "arm", *MEASURES), lines)
+
+
+def whole():
+    """What training every stage gives, above the same arms in fast mode."""
+    fast, everything = by_arm(), by_arm("results/whole.csv")
+    lines = []
+    for (data, arm), group in everything.items():
+        lines += [
+            [data, NAMES[arm], "everything", *measures(group)],
+            [data, NAMES[arm], "fast", *measures(fast[data, arm])],
+        ]
+    return table(("set", "arm", "trained", *MEASURES), lines)
 
 
 def shipped():
     """The shipped default and the plain softmax, for README.md."""
     return arms((BASELINE, SHIPPED))
+
+
+def head_rate():
+    """The plain softmax at the default's head rate, on earlier code."""
+    default = grouped(rows("results/head_rate.csv"), "set")
+    chosen = by_arm()
+    lines = []
+    for (data,), group in sorted(default.items()):
+        line = [data]
+        for runs in (group, chosen[data, BASELINE]):
+            line.append(spread([100 * float(r["top1"]) for r in runs], 1))
+            line.append(spread([float(r["nll"]) for r in runs], 2))
+        lines.append(line)
+    header = ("set", "1e-3: top-1 %", "NLL", "3e-3: top-1 %", "NLL")
+    return table(header, lines)
 
 
 def right(group):

@@ -6,16 +6,14 @@ Run: python benchmarks/readme.py   (after the demo and the other benchmarks)
 import json
 import re
 
-import numpy as np
-from ablation_tables import BASELINE
-from ablation_tables import NAMES
-from ablation_tables import SHIPPED
 from ablation_tables import arms
 from ablation_tables import conventions
 from ablation_tables import costs
 from ablation_tables import differences
+from ablation_tables import head_rate
 from ablation_tables import shipped
 from ablation_tables import trials
+from ablation_tables import whole
 from data_tables import pipeline
 from data_tables import planner
 from data_tables import planted
@@ -26,8 +24,6 @@ from faithfulness_tables import faithfulness
 from idea_tables import finalists
 from idea_tables import ideas
 from markdown import HERE
-from markdown import rows
-from markdown import spread
 from markdown import table
 from mobile_tables import clients
 from mobile_tables import mobile_costs
@@ -62,46 +58,6 @@ PAGES = [
 DEMO = HERE / "demo_results.json"
 
 
-def cells(group):
-    percent = ("top1", "macro", "recall@1")
-    return [
-        *(spread([100 * float(r[c]) for r in group], 1) for c in percent),
-        spread([float(r["nll"]) for r in group], 2),
-    ]
-
-
-def fast():
-    shown = [r for r in rows("accuracy.csv") if r["set"] == "cub50"]
-    if not any(r["config"].endswith("_full") for r in shown):
-        return "(not measured yet on this version)"
-    lines = []
-    for mode, suffix in (("fast", ""), ("everything trained", "_full")):
-        for config in (SHIPPED, BASELINE):
-            group = [r for r in shown if r["config"] == config + suffix]
-            if group:
-                seconds = np.median([float(r["train_seconds"]) for r in group])
-                lines.append(
-                    [
-                        NAMES[config],
-                        mode,
-                        str(len(group)),
-                        *cells(group),
-                        f"{seconds:.0f}",
-                    ]
-                )
-    header = (
-        "",
-        "mode",
-        "seeds",
-        "top-1 %",
-        "macro %",
-        "recall@1 %",
-        "NLL",
-        "seconds (2 shared cores)",
-    )
-    return table(header, lines)
-
-
 def demo():
     results = json.loads(DEMO.read_text())
     counts = results.pop("counts")
@@ -119,7 +75,7 @@ def demo():
 TABLES = {
     "demo": demo,
     "shipped": shipped,
-    "fast": fast,
+    "whole": whole,
     "planner": planner,
     "pipeline": pipeline,
     "planted": planted,
@@ -128,6 +84,7 @@ TABLES = {
     "conventions": conventions,
     "costs": costs,
     "trials": trials,
+    "head_rate": head_rate,
     "ideas": ideas,
     "finalists": finalists,
     "communication": communication,

@@ -6,7 +6,8 @@ Expected accuracy: not measured here (the full set is not on the machine that
 measures); half of its classes in recipes/cars98.py are, on another
 split, see docs/reproduction.md.
 Cost: as every recipe in fast mode, about 8,100 photos are cached
-in 6 views once, then 12 epochs of 255 steps; no GPU needed.
+in 6 views once, then 12 epochs of about 256 steps; no GPU
+needed. The time was not measured here.
 
 Run:  mamc train recipes/cars196.py
 Try:  mamc train recipes/cars196.py --epochs 1

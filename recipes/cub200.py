@@ -6,7 +6,8 @@ Expected accuracy: not measured here (the full set is not on the machine that
 measures); the quarter of it in recipes/cub50.py is, see
 docs/reproduction.md.
 Cost: as every recipe in fast mode, about 6,000 photos are cached
-in 6 views once, then 12 epochs of 188 steps; no GPU needed.
+in 6 views once, then 12 epochs of 188 steps; no GPU
+needed. The time was not measured here.
 
 Run:  mamc train recipes/cub200.py
 Try:  mamc train recipes/cub200.py --epochs 1

@@ -1,12 +1,14 @@
-"""OSME + MAMC on Dogs-in-the-Wild, 362 breeds.
+"""OSME + MAMC on Dogs-in-the-Wild, a set of the paper's authors.
 
-Source: the set of the paper's authors; give the folder that holds
-annotation/train.txt and annotation/val.txt with --source. 299,458 photos.
-Whoever trains on a part of ImageNet's dogs too: the backbone saw some breeds.
-Expected accuracy: not measured here (the full set is not on the machine that
-measures); no part of it is.
-Cost: far too large for the fast mode's cache at 6 views (cache_gb), so every
-stage is trained: a GPU is needed.
+Source: we know of no working download. Whoever has the photos gives, with
+--source, the folder that holds annotation/train.txt and annotation/test.txt (a
+path and a label a line); photos of a val.txt choose the epoch and are no test.
+ImageNet, on which the backbone was trained, has dogs too: a score may be
+inflated.
+Expected accuracy: not measured here; no part of the set is on the machine that
+measures.
+Cost: not measured here. The set is said to be too large for the fast mode's
+cache (cache_gb), so every stage is trained: a GPU is needed.
 
 Run:  mamc train recipes/dogs_in_the_wild.py
 Try:  mamc train recipes/dogs_in_the_wild.py --epochs 1

@@ -3,7 +3,8 @@
 ResNet-50 at 448 pixels, the flattened head (grid_size=None, D = 1024: 822 M
 weights in OSME alone), batches of 5 pairs, P = 2, lambda 0.5 and the loss by
 the letter. What the sources leave open follows Recipe: AdamW along a cosine
-instead of an unknown schedule, BatchNormalization with ImageNet's statistics.
+instead of an unknown schedule, BatchNormalization with ImageNet's statistics,
+dropout 0.2, and the standard crops, flips and colours.
 
 Source: tfds:caltech_birds2011, or the unpacked CUB_200_2011 folder with
 --source.
@@ -31,7 +32,7 @@ recipe = Recipe(
     normalizer="pairs",
     classes_per_batch=5,
     images_per_class=2,
-    # 600 steps an epoch: as many images as other recipes show in 30 epochs.
+    # The paper's number is not known to us.
     epochs=30,
     fast=False,
 )

@@ -6,7 +6,8 @@ was trained: a score here is inflated.
 Expected accuracy: not measured here (the full set is not on the machine that
 measures); no part of it is.
 Cost: as every recipe in fast mode, about 12,000 photos are cached
-in 6 views once, then 12 epochs of 375 steps; no GPU needed.
+in 6 views once, then 12 epochs of 375 steps; no GPU
+needed. The time was not measured here.
 
 Run:  mamc train recipes/stanford_dogs.py
 Try:  mamc train recipes/stanford_dogs.py --epochs 1

@@ -104,3 +104,25 @@ def test_cost_is_the_median_ratio_within_a_turn(results):
     made = ablation_tables.costs()
     assert "as shipped** | 4.0 | 1.50 | 1.10 |" in made
     assert "| plain softmax | 4.0 | 1.00 | - |" in made
+
+
+def test_fast_mode_stands_below_training_everything(results):
+    append_row(results, row("cups", "osme_mamc", 0, [1, 0]))
+    append_row(results, row("cups", "osme", 0, [1, 0]))
+    append_row(
+        results.with_name("whole.csv"), row("cups", "osme_mamc", 0, [1, 1])
+    )
+    lines = ablation_tables.whole().splitlines()[2:]
+    shipped = ablation_tables.NAMES["osme_mamc"]
+    assert [line.split(" | ")[1:5] for line in lines] == [
+        [shipped, "everything", "1", "100.0"],
+        [shipped, "fast", "1", "50.0"],
+    ]
+
+
+def test_both_head_rates_of_the_plain_softmax(results):
+    append_row(results, row("cups", "plain_softmax", 0, [1, 0], nll=0.7))
+    earlier = {"set": "cups", "seed": 0, "top1": 0.75, "nll": 0.6}
+    append_row(results.with_name("head_rate.csv"), earlier)
+    line = ablation_tables.head_rate().splitlines()[-1]
+    assert line == "| cups | 75.0 | 0.60 | 50.0 | 0.70 |"
