@@ -3,9 +3,10 @@
 Every arm trains with the same backbone, batches, views, schedule and budget,
 on all training photos; the last epoch is kept unless the set has a val
 folder. The test split is used once, after training. One CSV row a run,
-appended when the run is done, so a killed call goes on where it stopped. The
-arms are in the order of their worth: a time limit cuts the tail. With --whole
-every stage of the backbone is trained, and results/whole.csv has the rows.
+appended when the run is done; a killed call goes on where it stopped, in the
+middle of a run too. The arms are in the order of their worth: a time limit
+cuts the tail. With --whole every stage of the backbone is trained, and
+results/whole.csv has the rows.
 
 Run: python benchmarks/ablation.py FOLDER... [--seeds 3] [--arms NAME...]
 """
@@ -15,7 +16,6 @@ import dataclasses
 import json
 import logging
 import os
-import shutil
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -92,9 +92,7 @@ def measure(folder, arm, seed, runs, whole=False):
     rival = RIVALS.get(arm.removeprefix("osme_"))
     run_dir = runs / f"{folder.name}-{arm}-{seed}"
     keras.backend.clear_session()
-    if not (run_dir / "metrics.json").exists():
-        shutil.rmtree(run_dir, ignore_errors=True)
-        train(recipe, run_dir, mamc_loss=rival and rival())
+    train(recipe, run_dir, mamc_loss=rival and rival(), resume=True)
     measures, _ = evaluate(run_dir)
     table = Predictions.load(run_dir / "evaluation-test")
     facts = json.loads((run_dir / "environment.json").read_text())
