@@ -98,6 +98,13 @@ class PlaceGates(OSME):
             embeddings.append(self.projections[p](pooled))
         return ops.stack(embeddings, axis=1)
 
+    def attention_maps(self, features):
+        excited = [
+            self._gate(features, p) * features
+            for p in range(self.num_attentions)
+        ]
+        return ops.stack([ops.mean(ops.relu(x), -1) for x in excited], axis=1)
+
 
 class NeckOSME(OSME):
     """OSME that carries a batch normalisation for the classifier's input."""
@@ -132,6 +139,16 @@ class TwoMapOSME(OSME):
         earlier, last = inputs
         return ops.concatenate(
             [super().call(last), self.earlier(earlier)], axis=1
+        )
+
+    def attention_maps(self, features):
+        earlier, last = features
+        return ops.concatenate(
+            [
+                super().attention_maps(last),
+                self.earlier.attention_maps(earlier),
+            ],
+            axis=1,
         )
 
     def compute_output_shape(self, input_shape):
@@ -182,6 +199,11 @@ class TwoStagesClassifier(MAMCImageClassifier):
         embeddings = self.osme(maps)
         x = self.output_dropout(self.concat(embeddings), training=training)
         return {"logits": self.output_dense(x), "embeddings": embeddings}
+
+    def attention_maps(self, images):
+        return self.osme.attention_maps(
+            two_stages(self.backbone.encoder)(images)
+        )
 
 
 class ClassifierABranch(MAMCImageClassifier):

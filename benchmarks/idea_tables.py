@@ -58,7 +58,8 @@ def changes(measured, idea):
 
     Returns `(by_set, pooled, others)`: the points of top-1 of each set, over
     the photos of all sets together `(points, low, high)`, and the mean over
-    the sets of what MAP@R (points) and NLL change.
+    the sets of what MAP@R (points) and NLL change and of the share of photos
+    whose branches have the same peak.
     """
     by_set, others, answers = {}, [], []
     cells = grouped(measured, "set", "idea", "seed")
@@ -80,7 +81,8 @@ def changes(measured, idea):
             for c in ("top1", "map@r", "nll")
         )
         by_set[data] = 100 * top1
-        others.append((100 * map_at_r, nll))
+        same_peak = np.mean([float(r["same_peak"]) for r in new])
+        others.append((100 * map_at_r, nll, 100 * same_peak))
         answers.append((right(new), right(old)))
     # A seed that one set lacks would not pair with the other sets' photos.
     runs = min((len(new) for new, _ in answers), default=0)
@@ -91,7 +93,7 @@ def changes(measured, idea):
             for k in (0, 1)
         )
         pooled = tuple(100 * x for x in paired_difference(*pair))
-    return by_set, pooled, np.mean(others, axis=0) if others else (0, 0)
+    return by_set, pooled, np.mean(others, axis=0) if others else (0, 0, 0)
 
 
 def _table(epochs):
@@ -101,8 +103,9 @@ def _table(epochs):
     sets = sorted({r["set"] for r in measured})
     lines = []
     for idea, words in WORDS.items():
-        by_set, (mean, low, high), (map_at_r, nll) = changes(measured, idea)
-        if idea == SHIPPED or not by_set:
+        by_set, (mean, low, high), others = changes(measured, idea)
+        map_at_r, nll, same_peak = others
+        if not by_set:
             continue
         lines.append(
             [
@@ -111,6 +114,7 @@ def _table(epochs):
                 f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
                 f"{map_at_r:+.1f}",
                 f"{nll:+.2f}",
+                "-" if np.isnan(same_peak) else f"{same_peak:.0f}",
             ]
         )
     if not lines:
@@ -121,6 +125,7 @@ def _table(epochs):
         "all photos (95 % interval)",
         "MAP@R",
         "NLL",
+        "same peak, %",
     )
     return table(header, lines)
 

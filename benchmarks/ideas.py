@@ -44,6 +44,7 @@ from results import append_row
 from results import missing
 
 from mamc_keras.data.n_pairs import NPairPlan
+from mamc_keras.evaluation.localization import likeness
 from mamc_keras.evaluation.metrics import summary
 from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.evaluation.retrieval import map_at_r
@@ -172,15 +173,18 @@ def build(recipe, idea, class_names, steps):
 
 
 def look_at(model, dataset, images):
-    """Predictions of a trained half for its validation batches."""
-    parts = [model.heads(x) for x, _ in dataset]
-    logits, embeddings = (
+    """Predictions and heat maps of a trained half for validation batches."""
+    parts = [
+        {**model.heads(x), "maps": model.attention_maps(x)} for x, _ in dataset
+    ]
+    logits, embeddings, maps = (
         np.concatenate([np.asarray(part[name]) for part in parts])
-        for name in ("logits", "embeddings")
+        for name in ("logits", "embeddings", "maps")
     )
-    return Predictions(
+    table = Predictions(
         images.paths, images.labels, logits, embeddings, images.class_names
     )
+    return table, maps
 
 
 def measure(folder, name, seed, epochs):
@@ -218,10 +222,13 @@ def measure(folder, name, seed, epochs):
         verbose=0,
     )
     seconds = time.monotonic() - started
-    table = look_at(trained, validation, splits["val"])
+    table, maps = look_at(trained, validation, splits["val"])
     measures = summary(table)
     measures["recall@1"] = recall_at_k(table.embeddings, table.labels)[1]
     measures["map@r"] = map_at_r(table.embeddings, table.labels)
+    alike = same_peak = float("nan")
+    if maps.shape[1] > 1:
+        alike, same_peak = likeness(maps)
     return {
         "set": folder.name,
         "idea": name,
@@ -232,6 +239,8 @@ def measure(folder, name, seed, epochs):
             for column in ("top1", "macro", "nll", "ece", "recall@1", "map@r")
         },
         "branch_cosine": f"{branch_cosine(table.embeddings):.4f}",
+        "map_correlation": f"{alike:.4f}",
+        "same_peak": f"{same_peak:.4f}",
         "images": len(table),
         "seconds": round(seconds),
         "weights": trained.count_params(),

@@ -22,6 +22,7 @@ def add(tmp_path, monkeypatch):
             "top1": np.mean(right),
             "nll": nll,
             "map@r": map_at_r,
+            "same_peak": 0.9 if idea == "neck" else "nan",
             "images": len(right),
             "right": bits(np.array(right, bool)),
         }
@@ -42,8 +43,9 @@ def test_an_idea_is_compared_with_the_shipped_default(add):
     neck, p_3 = idea_tables.ideas().splitlines()[-2:]
     # A set that an idea has not seen counts for nothing.
     assert neck.startswith(f"| {idea_tables.WORDS['neck']} | - | +25.0 | +25.0")
-    assert neck.endswith(" | +10.0 | -0.20 |")
+    assert neck.endswith(" | +10.0 | -0.20 | 90 |")
     assert p_3.startswith("| P = 3 | -50.0 | - | -50.0 (-100.0 to +0.0) |")
+    assert p_3.endswith(" | +0.0 | +0.00 | - |")
 
 
 def test_all_photos_count_the_same(add):

@@ -101,6 +101,7 @@ def test_gates_of_places_differ_between_places():
     features = np.random.default_rng(0).normal(size=(2, 3, 3, 8))
     layer = idea_heads.PlaceGates(2, 5, 4, grid_size=1)
     made = layer(keras.ops.convert_to_tensor(features)).numpy()
+    maps = layer.attention_maps(features.astype("float32")).numpy()
     for i in range(2):
         for p in range(2):
             pooled = np.zeros(8)
@@ -110,7 +111,12 @@ def test_gates_of_places_differ_between_places():
                     hidden = place @ layer.reducers[p].kernel.numpy()
                     hidden = np.maximum(hidden, 0)
                     score = hidden @ layer.expanders[p].kernel.numpy()
-                    pooled += place / (1 + np.exp(-score)) / 9
+                    excited = place / (1 + np.exp(-score))
+                    pooled += excited / 9
+                    seen = np.maximum(excited, 0).mean()
+                    np.testing.assert_allclose(
+                        maps[i, p, y, x], seen, rtol=1e-4
+                    )
             expected = pooled @ layer.projections[p].kernel.numpy()
             np.testing.assert_allclose(made[i, p], expected, rtol=1e-4)
 
@@ -150,6 +156,10 @@ def test_branches_read_two_stages():
     np.testing.assert_allclose(
         outputs["embeddings"][:, 2:], model.osme.earlier(both[0]), rtol=1e-5
     )
+    last = keras.layers.UpSampling2D(2)(both[1])
+    maps = model.osme.attention_maps([both[0], last])
+    expected = model.osme.earlier.attention_maps(both[0])
+    np.testing.assert_allclose(maps[:, 2:], expected, rtol=1e-5)
 
 
 def test_two_stages_of_the_half_that_the_search_trains():
