@@ -38,7 +38,12 @@ VARIANTS = (
     "osme_sasc_dasc",
     "osme_sadc_dasc",
 )
-RIVALS = ("plain_softmax", "label_smoothing", "npair_one_branch")
+RIVALS = (
+    "plain_softmax",
+    "projections",
+    "label_smoothing",
+    "npair_one_branch",
+)
 
 
 MEASURES = (
