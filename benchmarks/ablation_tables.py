@@ -44,8 +44,6 @@ RIVALS = (
     "label_smoothing",
     "npair_one_branch",
 )
-
-
 MEASURES = (
     "seeds",
     "top-1 %",
@@ -99,11 +97,11 @@ def whole():
     """What training every stage gives, above the same arms in fast mode."""
     fast, everything = by_arm(), by_arm("results/whole.csv")
     lines = []
-    for (data, arm), group in everything.items():
-        lines += [
-            [data, NAMES[arm], "everything", *measures(group)],
-            [data, NAMES[arm], "fast", *measures(fast[data, arm])],
-        ]
+    for data, arm in everything:
+        for trained, groups in (("everything", everything), ("fast", fast)):
+            if (data, arm) in groups:
+                cells = measures(groups[data, arm])
+                lines.append([data, NAMES[arm], trained, *cells])
     return table(("set", "arm", "trained", *MEASURES), lines)
 
 
@@ -125,6 +123,17 @@ def head_rate():
         lines.append(line)
     header = ("set", "1e-3: top-1 %", "NLL", "3e-3: top-1 %", "NLL")
     return table(header, lines)
+
+
+def on_common_seeds(*groups):
+    """The rows of the seeds that all groups have, each in their order."""
+    seeds = set.intersection(*({r["seed"] for r in g} for g in groups))
+    return [
+        sorted(
+            (r for r in g if r["seed"] in seeds), key=lambda r: int(r["seed"])
+        )
+        for g in groups
+    ]
 
 
 def right(group):
@@ -149,12 +158,10 @@ def differences(rivals=RIVALS):
     lines = []
     for data in sorted({key[0] for key in groups}):
         for rival in rivals:
-            pair = groups.get((data, SHIPPED)), groups.get((data, rival))
-            if None in pair:
-                continue
-            seeds = set.intersection(*({r["seed"] for r in g} for g in pair))
-            pair = [[r for r in g if r["seed"] in seeds] for g in pair]
-            if not seeds:
+            pair = on_common_seeds(
+                *(groups.get((data, arm), []) for arm in (SHIPPED, rival))
+            )
+            if not pair[0]:
                 continue
             interval = paired_difference(*map(right, pair))
             mean, low, high = (100 * value for value in interval)
@@ -169,7 +176,7 @@ def differences(rivals=RIVALS):
                 [
                     data,
                     NAMES[rival],
-                    str(len(seeds)),
+                    str(len(pair[0])),
                     f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
                     change("recall@1", 100),
                     change("map@r", 100),

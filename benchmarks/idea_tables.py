@@ -1,6 +1,7 @@
 """The search for a better default as tables of docs/reproduction.md."""
 
 import numpy as np
+from ablation_tables import on_common_seeds
 from ablation_tables import right
 from markdown import grouped
 from markdown import rows
@@ -62,19 +63,13 @@ def changes(measured, idea):
     whose branches have the same peak.
     """
     by_set, others, answers = {}, [], []
-    cells = grouped(measured, "set", "idea", "seed")
+    groups = grouped(measured, "set", "idea")
     for data in sorted({r["set"] for r in measured}):
-        seeds = sorted(
-            seed
-            for (name, which, seed) in cells
-            if (name, which) == (data, idea) and (data, SHIPPED, seed) in cells
+        new, old = on_common_seeds(
+            *(groups.get((data, name), []) for name in (idea, SHIPPED))
         )
-        if not seeds:
+        if not new:
             continue
-        new, old = (
-            [cells[data, which, seed][0] for seed in seeds]
-            for which in (idea, SHIPPED)
-        )
         pairs = list(zip(new, old, strict=True))
         top1, map_at_r, nll = (
             np.mean([float(a[c]) - float(b[c]) for a, b in pairs])

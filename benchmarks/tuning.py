@@ -1,8 +1,9 @@
 """The choice of the fine-tuning recipe, on a validation part of train.
 
-Every arm gets the same trials. A fifth of the training photos, the same for
-every trial, measures the last epoch; the test splits are not touched. Results
-are appended to a CSV row by row, so a killed run goes on where it stopped.
+Every arm of a call gets the same trials. A fifth of the training photos, the
+same for every trial, measures the last epoch; the test splits are not touched.
+Results are appended to a CSV row by row, so a killed run goes on where it
+stopped.
 
 Run: python benchmarks/tuning.py FOLDER... [--trials NAME...] [--arms NAME...]
 """
