@@ -189,6 +189,20 @@ class NeckClassifier(MAMCImageClassifier):
         return {"logits": self.output_dense(x), "embeddings": embeddings}
 
 
+class PooledNeckClassifier(MAMCImageClassifier):
+    """The plain softmax (`num_attentions=0`) on normalised pooled features."""
+
+    def heads(self, images, training=False):
+        if not hasattr(self, "neck"):
+            self.neck = keras.layers.BatchNormalization(
+                momentum=0.9, center=False, name="neck"
+            )
+        embeddings = self.osme(self.backbone(images, training=training))
+        x = self.neck(self.concat(embeddings), training=training)
+        x = self.output_dropout(x, training=training)
+        return {"logits": self.output_dense(x), "embeddings": embeddings}
+
+
 class TwoStagesClassifier(MAMCImageClassifier):
     """Branches on the last stage and as many on the one before."""
 

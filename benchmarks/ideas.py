@@ -35,6 +35,7 @@ from idea_heads import DroppedGates
 from idea_heads import IdentityGates
 from idea_heads import NeckClassifier
 from idea_heads import PlaceGates
+from idea_heads import PooledNeckClassifier
 from idea_heads import SlowGates
 from idea_heads import TwoStagesClassifier
 from idea_heads import with_osme
@@ -103,10 +104,10 @@ class Idea:
     callbacks: Callable = list
 
 
-def arm(name):
+def arm(name, classifier=MAMCImageClassifier):
     rate = HEAD_RATES.get(name)
     changes = {"head_learning_rate": rate} if rate else {}
-    return Idea({**ARMS[name], **changes})
+    return Idea({**ARMS[name], **changes}, classifier)
 
 
 IDEAS = {
@@ -121,6 +122,17 @@ IDEAS = {
     "gates_dropped": Idea(classifier=with_osme(DroppedGates)),
     "gates_of_places": Idea(classifier=with_osme(PlaceGates)),
     "neck": Idea(classifier=NeckClassifier),
+    "neck_npair_one_branch": arm("npair_one_branch", NeckClassifier),
+    "neck_plain_softmax": arm("plain_softmax", PooledNeckClassifier),
+    "neck_plain_softmax_1e-3": Idea(
+        ARMS["plain_softmax"], PooledNeckClassifier
+    ),
+    "neck_no_gates": arm("mamc_no_gates", NeckClassifier),
+    "neck_no_mamc": arm("osme", NeckClassifier),
+    "neck_lambda_1": Idea({"mamc_weight": 1.0}, NeckClassifier),
+    "neck_lambda_2": Idea({"mamc_weight": 2.0}, NeckClassifier),
+    "neck_literal": arm("osme_mamc_literal", NeckClassifier),
+    "literal": arm("osme_mamc_literal"),
     "classifier_a_branch": Idea(classifier=ClassifierABranch),
     "memory_512": Idea(loss=lambda steps: MemoryMAMC(start=steps // 5)),
     "classes_32": Idea({"classes_per_batch": 32}),

@@ -45,7 +45,8 @@ def test_every_idea_is_a_recipe(name):
 
 @pytest.mark.parametrize("cls", HEADS, ids=lambda cls: cls.__name__)
 def test_every_head_learns(cls):
-    model = classifier(cls)
+    plain = cls is idea_heads.PooledNeckClassifier
+    model = classifier(cls, **({"num_attentions": 0} if plain else {}))
     images, labels = batch()
     model.compile(optimizer=keras.optimizers.Adam(0.01))
     before = [w.numpy() for w in model.trainable_weights]
@@ -57,7 +58,8 @@ def test_every_head_learns(cls):
     ]
     assert min(moved) > 0
     # The rates of the head are found by the layer's name.
-    assert {"osme", "predictions"} <= {x.name for x in model.layers}
+    head = "pooled" if plain else "osme"
+    assert {head, "predictions"} <= {x.name for x in model.layers}
 
 
 def test_gates_start_as_they_say():
@@ -133,8 +135,12 @@ def test_dropped_gates_are_whole_at_test_time():
     assert np.abs(trained - expected).max() > 1e-3
 
 
-def test_mamc_does_not_see_the_neck():
-    model = classifier(idea_heads.NeckClassifier)
+@pytest.mark.parametrize(
+    ("cls", "num_attentions"),
+    [(idea_heads.NeckClassifier, 2), (idea_heads.PooledNeckClassifier, 0)],
+)
+def test_mamc_does_not_see_the_neck(cls, num_attentions):
+    model = classifier(cls, num_attentions=num_attentions)
     images = batch()[0] / 255
     outputs = model.heads(images, training=True)
     flat = outputs["embeddings"].numpy().reshape(8, -1)
