@@ -4,8 +4,7 @@ Every idea changes one thing of the shipped default and trains as it does, with
 half its epochs. A set without val photos of its own gives a fifth of its
 training photos; the last epoch is measured on them. The test splits are not
 touched. One CSV row a run, appended when it is done, so a killed call goes on
-where it stopped. The ideas are in the order of their worth: a time limit cuts
-the tail.
+where it stopped. A time limit cuts the tail of the list of ideas.
 
 Run: python benchmarks/ideas.py FOLDER... [--ideas NAME...] [--seeds 1]
 """
@@ -16,7 +15,6 @@ import functools
 import logging
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -25,22 +23,8 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import keras
 import numpy as np
-from ablation import ARMS
-from ablation import HEAD_RATES
 from ablation import bits
-from idea_heads import ApartGates
-from idea_heads import ClassifierABranch
-from idea_heads import DecayedGates
-from idea_heads import DroppedGates
-from idea_heads import IdentityGates
-from idea_heads import NeckClassifier
-from idea_heads import PlaceGates
-from idea_heads import PooledNeckClassifier
-from idea_heads import SlowGates
-from idea_heads import TwoStagesClassifier
-from idea_heads import with_osme
-from idea_losses import MemoryMAMC
-from idea_losses import RisingMAMC
+from idea_list import IDEAS
 from results import append_row
 from results import missing
 
@@ -50,7 +34,6 @@ from mamc_keras.evaluation.metrics import summary
 from mamc_keras.evaluation.predictions import Predictions
 from mamc_keras.evaluation.retrieval import map_at_r
 from mamc_keras.evaluation.retrieval import recall_at_k
-from mamc_keras.models.classifier import MAMCImageClassifier
 from mamc_keras.recipe import load_recipe
 from mamc_keras.report.branches import branch_cosine
 from mamc_keras.run_folder import environment
@@ -61,107 +44,6 @@ from mamc_keras.training.prepare import prepare_data
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "ideas.csv"
-
-
-class AveragedWeights(keras.callbacks.Callback):
-    """Keeps a moving average of the weights; the run ends with it.
-
-    The average is over a tenth of the steps so far, at most the last hundred:
-    nothing of the random start stays in it.
-    """
-
-    def __init__(self, momentum=0.99):
-        super().__init__()
-        self.momentum = momentum
-
-    def on_train_begin(self, logs=None):
-        self.steps = 0
-        self.average = [w.numpy() for w in self.model.trainable_weights]
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        momentum = min(self.momentum, self.steps / (9 + self.steps))
-        weights = self.model.trainable_weights
-        for mean, weight in zip(self.average, weights, strict=True):
-            mean += (1 - momentum) * (weight.numpy() - mean)
-
-    def on_train_end(self, logs=None):
-        weights = self.model.trainable_weights
-        for mean, weight in zip(self.average, weights, strict=True):
-            weight.assign(mean)
-
-
-@dataclasses.dataclass(frozen=True)
-class Idea:
-    """What is changed: fields of the recipe, the head, the loss, training.
-
-    `loss` is a function of the number of steps of the run.
-    """
-
-    recipe: dict = dataclasses.field(default_factory=dict)
-    classifier: type = MAMCImageClassifier
-    loss: Callable | None = None
-    callbacks: Callable = list
-
-
-def arm(name, classifier=MAMCImageClassifier):
-    rate = HEAD_RATES.get(name)
-    changes = {"head_learning_rate": rate} if rate else {}
-    return Idea({**ARMS[name], **changes}, classifier)
-
-
-IDEAS = {
-    "shipped": Idea(),
-    "plain_softmax": arm("plain_softmax"),
-    "npair_one_branch": arm("npair_one_branch"),
-    "no_gates": arm("mamc_no_gates"),
-    "gates_identity": Idea(classifier=with_osme(IdentityGates)),
-    "gates_apart": Idea(classifier=with_osme(ApartGates)),
-    "gates_slow": Idea(classifier=with_osme(SlowGates)),
-    "gates_decayed": Idea(classifier=with_osme(DecayedGates)),
-    "gates_dropped": Idea(classifier=with_osme(DroppedGates)),
-    "gates_of_places": Idea(classifier=with_osme(PlaceGates)),
-    "neck": Idea(classifier=NeckClassifier),
-    "neck_npair_one_branch": arm("npair_one_branch", NeckClassifier),
-    "neck_plain_softmax": arm("plain_softmax", PooledNeckClassifier),
-    "neck_plain_softmax_1e-3": Idea(
-        ARMS["plain_softmax"], PooledNeckClassifier
-    ),
-    "neck_no_gates": arm("mamc_no_gates", NeckClassifier),
-    "neck_no_mamc": arm("osme", NeckClassifier),
-    "neck_lambda_1": Idea({"mamc_weight": 1.0}, NeckClassifier),
-    "neck_lambda_2": Idea({"mamc_weight": 2.0}, NeckClassifier),
-    "neck_literal": arm("osme_mamc_literal", NeckClassifier),
-    "literal": arm("osme_mamc_literal"),
-    "classifier_a_branch": Idea(classifier=ClassifierABranch),
-    "memory_512": Idea(loss=lambda steps: MemoryMAMC(start=steps // 5)),
-    "classes_32": Idea({"classes_per_batch": 32}),
-    "lambda_0.25": Idea({"mamc_weight": 0.25}),
-    "lambda_1": Idea({"mamc_weight": 1.0}),
-    "lambda_2": Idea({"mamc_weight": 2.0}),
-    "lambda_rising": Idea(loss=lambda steps: RisingMAMC(steps // 3)),
-    "raw_products": Idea({"normalize": False}),
-    "sum_positives": Idea({"positives": "sum"}),
-    "temperature_0.05": Idea({"temperature": 0.05}),
-    "temperature_0.2": Idea({"temperature": 0.2}),
-    "terms_1_1_0": Idea({"term_weights": (1.0, 1.0, 0.0)}),
-    "terms_1_0.5_0.5": Idea({"term_weights": (1.0, 0.5, 0.5)}),
-    "p_3": Idea({"num_attentions": 3}),
-    "p_4": Idea({"num_attentions": 4}),
-    "d_128": Idea({"embedding_dim": 128}),
-    "d_256": Idea({"embedding_dim": 256}),
-    "d_1024": Idea({"embedding_dim": 1024}),
-    "grid_2": Idea({"grid_size": 2}),
-    "grid_3": Idea({"grid_size": 3}),
-    "stage_a_branch": Idea({"num_attentions": 1}, TwoStagesClassifier),
-    "two_stages": Idea(classifier=TwoStagesClassifier),
-    "averaged_weights": Idea(callbacks=lambda: [AveragedWeights()]),
-    "dropout_0.5": Idea({"dropout": 0.5}),
-    "label_smoothing": Idea({"label_smoothing": 0.1}),
-    "strong_views": Idea({"augmentation": "strong"}),
-    "pixels_288": Idea({"image_size": (288, 288)}),
-    "whole_map": Idea({"grid_size": None}),
-}
 
 
 @functools.cache

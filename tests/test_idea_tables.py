@@ -5,7 +5,7 @@ import markdown
 import numpy as np
 import pytest
 from ablation import bits
-from ideas import IDEAS
+from idea_list import IDEAS
 from results import append_row
 
 

@@ -2,15 +2,16 @@
 
 import dataclasses
 
+import idea_gates
 import idea_heads
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from idea_list import IDEAS
+from idea_list import AveragedWeights
 from idea_losses import MemoryMAMC
 from idea_losses import RisingMAMC
-from ideas import IDEAS
-from ideas import AveragedWeights
 from ideas import build
 from naive import mamc
 from small import batch
@@ -70,20 +71,20 @@ def test_gates_start_as_they_say():
         layer = cls(2, 5, 4, grid_size=1)
         return layer.gates(keras.ops.convert_to_tensor(features)).numpy()
 
-    np.testing.assert_allclose(gates(idea_heads.IdentityGates), 1.0)
-    apart = gates(idea_heads.ApartGates).mean(axis=0)
+    np.testing.assert_allclose(gates(idea_gates.IdentityGates), 1.0)
+    apart = gates(idea_gates.ApartGates).mean(axis=0)
     assert ((apart > 0.5).sum(axis=0) == 1).all()
     plain = gates(OSME)
     assert abs(plain - 0.5).max() < 0.45  # No channel begins open or shut.
     # The same function at the start: only how far a step goes is another.
-    np.testing.assert_allclose(gates(idea_heads.SlowGates), plain, rtol=1e-5)
-    np.testing.assert_allclose(gates(idea_heads.DecayedGates), plain)
+    np.testing.assert_allclose(gates(idea_gates.SlowGates), plain, rtol=1e-5)
+    np.testing.assert_allclose(gates(idea_gates.DecayedGates), plain)
 
 
 def test_slow_gates_move_a_tenth_as_far():
     images, labels = batch()
     moved = []
-    for cls in (OSME, idea_heads.SlowGates):
+    for cls in (OSME, idea_gates.SlowGates):
         keras.utils.set_random_seed(0)
         layer = cls(2, 5, 4, grid_size=1)
         features = keras.ops.convert_to_tensor(images[:, :4, :4] / 255)
@@ -101,7 +102,7 @@ def test_slow_gates_move_a_tenth_as_far():
 
 def test_gates_of_places_differ_between_places():
     features = np.random.default_rng(0).normal(size=(2, 3, 3, 8))
-    layer = idea_heads.PlaceGates(2, 5, 4, grid_size=1)
+    layer = idea_gates.PlaceGates(2, 5, 4, grid_size=1)
     made = layer(keras.ops.convert_to_tensor(features)).numpy()
     maps = layer.attention_maps(features.astype("float32")).numpy()
     for i in range(2):
