@@ -152,16 +152,21 @@ def conventions():
     return differences(VARIANTS)
 
 
-def differences(rivals=RIVALS):
+def whole_differences():
+    """The shipped arm against others with every stage trained."""
+    return differences(tuple(NAMES), "results/whole.csv")
+
+
+def differences(rivals=RIVALS, file="results/ablation.csv"):
     """The shipped arm against others, on the seeds that both have."""
-    groups = by_arm()
+    groups = by_arm(file)
     lines = []
     for data in sorted({key[0] for key in groups}):
         for rival in rivals:
             pair = on_common_seeds(
                 *(groups.get((data, arm), []) for arm in (SHIPPED, rival))
             )
-            if not pair[0]:
+            if not pair[0] or rival == SHIPPED:
                 continue
             interval = paired_difference(*map(right, pair))
             mean, low, high = (100 * value for value in interval)

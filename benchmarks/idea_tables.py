@@ -66,10 +66,10 @@ WORDS = {
 def changes(measured, idea):
     """What an idea changes of the shipped default, on seeds that both have.
 
-    Returns `(by_set, pooled, others)`: the points of top-1 of each set, over
-    the photos of all sets together `(points, low, high)`, and the mean over
-    the sets of what MAP@R (points) and NLL change and of the share of photos
-    whose branches have the same peak.
+    Returns `(seeds, by_set, pooled, others)`: the number of seeds, the points
+    of top-1 of each set, over the photos of all sets together `(points, low,
+    high)`, and the mean over the sets of what recall@1 and MAP@R (points) and
+    NLL change and of the share of photos whose branches have the same peak.
     """
     by_set, others, answers = {}, [], []
     groups = grouped(measured, "set", "idea")
@@ -80,13 +80,13 @@ def changes(measured, idea):
         if not new:
             continue
         pairs = list(zip(new, old, strict=True))
-        top1, map_at_r, nll = (
+        top1, recall, map_at_r, nll = (
             np.mean([float(a[c]) - float(b[c]) for a, b in pairs])
-            for c in ("top1", "map@r", "nll")
+            for c in ("top1", "recall@1", "map@r", "nll")
         )
         by_set[data] = 100 * top1
         same_peak = np.mean([float(r["same_peak"]) for r in new])
-        others.append((100 * map_at_r, nll, 100 * same_peak))
+        others.append((100 * recall, 100 * map_at_r, nll, 100 * same_peak))
         answers.append((right(new), right(old)))
     # A seed that one set lacks would not pair with the other sets' photos.
     runs = min((len(new) for new, _ in answers), default=0)
@@ -97,7 +97,7 @@ def changes(measured, idea):
             for k in (0, 1)
         )
         pooled = tuple(100 * x for x in paired_difference(*pair))
-    return by_set, pooled, np.mean(others, axis=0) if others else (0, 0, 0)
+    return runs, by_set, pooled, np.mean(others, axis=0) if others else ()
 
 
 def _table(epochs):
@@ -107,15 +107,17 @@ def _table(epochs):
     sets = sorted({r["set"] for r in measured})
     lines = []
     for idea, words in WORDS.items():
-        by_set, (mean, low, high), others = changes(measured, idea)
-        map_at_r, nll, same_peak = others
-        if not by_set:
+        seeds, by_set, (mean, low, high), others = changes(measured, idea)
+        if not seeds:
             continue
+        recall, map_at_r, nll, same_peak = others
         lines.append(
             [
                 words,
+                str(seeds),
                 *(f"{by_set[s]:+.1f}" if s in by_set else "-" for s in sets),
                 f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
+                f"{recall:+.1f}",
                 f"{map_at_r:+.1f}",
                 f"{nll:+.2f}",
                 "-" if np.isnan(same_peak) else f"{same_peak:.0f}",
@@ -125,8 +127,10 @@ def _table(epochs):
         return "(not measured yet)"
     header = (
         "idea",
+        "seeds",
         *(f"top-1, {name}" for name in sets),
         "all photos (95 % interval)",
+        "recall@1",
         "MAP@R",
         "NLL",
         "same peak, %",

@@ -14,6 +14,7 @@ from ablation_tables import head_rate
 from ablation_tables import shipped
 from ablation_tables import trials
 from ablation_tables import whole
+from ablation_tables import whole_differences
 from data_tables import pipeline
 from data_tables import planner
 from data_tables import planted
@@ -76,6 +77,7 @@ TABLES = {
     "demo": demo,
     "shipped": shipped,
     "whole": whole,
+    "whole_differences": whole_differences,
     "planner": planner,
     "pipeline": pipeline,
     "planted": planted,

@@ -126,3 +126,14 @@ def test_both_head_rates_of_the_plain_softmax(results):
     append_row(results.with_name("head_rate.csv"), earlier)
     line = ablation_tables.head_rate().splitlines()[-1]
     assert line == "| cups | 75.0 | 0.60 | 50.0 | 0.70 |"
+
+
+def test_shipped_is_not_its_own_rival_with_everything_trained(results):
+    file = results.with_name("whole.csv")
+    append_row(file, row("cups", "osme_mamc", 0, [1, 1]))
+    append_row(file, row("cups", "npair_one_branch", 0, [1, 0]))
+    lines = ablation_tables.whole_differences().splitlines()
+    assert len(lines) == 3
+    assert lines[-1].startswith(
+        "| cups | one projection + SASC (N-pair) | 1 | +50.0"
+    )

@@ -13,7 +13,16 @@ from results import append_row
 def add(tmp_path, monkeypatch):
     monkeypatch.setattr(markdown, "HERE", tmp_path)
 
-    def row(data, idea, right, seed=0, epochs=6, nll=0.5, map_at_r=0.5):
+    def row(
+        data,
+        idea,
+        right,
+        seed=0,
+        epochs=6,
+        nll=0.5,
+        recall=0.5,
+        map_at_r=0.5,
+    ):
         values = {
             "set": data,
             "idea": idea,
@@ -21,6 +30,7 @@ def add(tmp_path, monkeypatch):
             "epochs": epochs,
             "top1": np.mean(right),
             "nll": nll,
+            "recall@1": recall,
             "map@r": map_at_r,
             "same_peak": 0.9 if idea == "neck" else "nan",
             "images": len(right),
@@ -37,15 +47,15 @@ def test_every_idea_has_words():
 
 def test_an_idea_is_compared_with_the_shipped_default(add):
     add("cups", "shipped", [1, 0, 0, 0])
-    add("cups", "neck", [1, 1, 0, 0], nll=0.3, map_at_r=0.6)
+    add("cups", "neck", [1, 1, 0, 0], nll=0.3, recall=0.4, map_at_r=0.6)
     add("cars", "shipped", [1, 1])
     add("cars", "p_3", [1, 0])
     neck, p_3 = idea_tables.ideas().splitlines()[-2:]
     # A set that an idea has not seen counts for nothing.
-    assert neck.startswith(f"| {idea_tables.WORDS['neck']} | - | +25.0 | +25.0")
-    assert neck.endswith(" | +10.0 | -0.20 | 90 |")
-    assert p_3.startswith("| P = 3 | -50.0 | - | -50.0 (-100.0 to +0.0) |")
-    assert p_3.endswith(" | +0.0 | +0.00 | - |")
+    assert neck.startswith(f"| {idea_tables.WORDS['neck']} | 1 | - | +25.0 |")
+    assert neck.endswith(" | -10.0 | +10.0 | -0.20 | 90 |")
+    assert p_3.startswith("| P = 3 | 1 | -50.0 | - | -50.0 (-100.0 to +0.0) |")
+    assert p_3.endswith(" | +0.0 | +0.0 | +0.00 | - |")
 
 
 def test_all_photos_count_the_same(add):
@@ -64,5 +74,5 @@ def test_screening_and_final_do_not_mix(add):
     add("cups", "d_128", [1, 1])
     assert "D = 128" not in idea_tables.finalists()
     final = idea_tables.finalists().splitlines()[-1]
-    assert final.startswith(f"| {idea_tables.WORDS['neck']} | -50.0 |")
-    assert "D = 128 | +50.0" in idea_tables.ideas()
+    assert final.startswith(f"| {idea_tables.WORDS['neck']} | 1 | -50.0 |")
+    assert "D = 128 | 1 | +50.0" in idea_tables.ideas()
