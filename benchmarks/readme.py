@@ -22,6 +22,7 @@ from device_tables import kills
 from device_tables import replicas
 from diversity_tables import diversity
 from faithfulness_tables import faithfulness
+from goal_table import goals
 from idea_tables import finalists
 from idea_tables import ideas
 from markdown import HERE
@@ -83,6 +84,7 @@ TABLES = {
     "planted": planted,
     "arms": arms,
     "differences": differences,
+    "goals": goals,
     "conventions": conventions,
     "costs": costs,
     "trials": trials,

@@ -10,6 +10,7 @@ from ablation import ARMS
 from ablation import HEAD_RATES
 from ablation import bits
 from ablation_figure import draw
+from goal_table import goals
 from results import append_row
 
 from mamc_keras import Recipe
@@ -137,3 +138,17 @@ def test_shipped_is_not_its_own_rival_with_everything_trained(results):
     assert lines[-1].startswith(
         "| cups | one projection + SASC (N-pair) | 1 | +50.0"
     )
+
+
+def test_goals_are_bold_where_they_are_reached(results):
+    file = results.with_name("whole.csv")
+    append_row(results, row("cups", "osme_mamc", 0, [1, 1, 1, 0], nll=0.3))
+    append_row(results, row("cups", "plain_softmax", 0, [1, 0, 0, 0], nll=0.4))
+    append_row(file, row("cups", "osme_mamc", 0, [1, 0, 0, 0], nll=0.4))
+    append_row(file, row("cups", "npair_one_branch", 0, [1, 1, 0, 0]))
+    head, _, top1, one_branch, recall, _, nll = goals().splitlines()
+    assert head.endswith("| cups, fast | cups, everything trained |")
+    assert top1.endswith("| 2 | **+50.0** | - |")
+    assert one_branch.endswith("| 1 | - | -25.0 |")
+    assert recall.endswith("| 5 | +0.0 | - |")
+    assert nll.endswith("| 20 | **+25.0** | - |")
