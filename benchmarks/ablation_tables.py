@@ -127,7 +127,8 @@ def head_rate():
 
 def on_common_seeds(*groups):
     """The rows of the seeds that all groups have, each in their order."""
-    seeds = set.intersection(*({r["seed"] for r in g} for g in groups))
+    every = [{r["seed"] for r in g} for g in groups]
+    seeds = set.intersection(*every) if every else set()
     return [
         sorted(
             (r for r in g if r["seed"] in seeds), key=lambda r: int(r["seed"])

@@ -96,7 +96,10 @@ class NeckClassifier(MAMCImageClassifier):
 
 
 class PooledNeckClassifier(MAMCImageClassifier):
-    """The plain softmax (`num_attentions=0`) on normalised pooled features."""
+    """The plain softmax (`num_attentions=0`) on normalised pooled features.
+
+    Its scale learns at the backbone's rate, `NeckOSME`'s at the head's.
+    """
 
     def heads(self, images, training=False):
         if not hasattr(self, "neck"):

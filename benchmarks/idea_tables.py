@@ -22,15 +22,15 @@ WORDS = {
     "gates_decayed": "L2 penalty on the gates",
     "gates_dropped": "dropout 0.3 on the gates",
     "gates_of_places": "gates over places and channels",
-    "neck": "batch normalisation between MAMC and the classifier",
-    "neck_npair_one_branch": "the same, one projection, SASC alone",
-    "neck_plain_softmax": "the same, plain softmax",
-    "neck_plain_softmax_1e-3": "the same, plain softmax, head 1e-3",
-    "neck_no_gates": "the same, no gates",
-    "neck_no_mamc": "the same, no MAMC",
-    "neck_lambda_1": "the same, lambda 1",
-    "neck_lambda_2": "the same, lambda 2",
-    "neck_literal": "the same, MAMC by the letter",
+    "neck": "batch normalisation before the classifier",
+    "neck_npair_one_branch": "batch normalisation, one projection, SASC alone",
+    "neck_plain_softmax": "batch normalisation, plain softmax",
+    "neck_plain_softmax_1e-3": "batch normalisation, plain softmax, head 1e-3",
+    "neck_no_gates": "batch normalisation, no gates",
+    "neck_no_mamc": "batch normalisation, no MAMC",
+    "neck_lambda_1": "batch normalisation, lambda 1",
+    "neck_lambda_2": "batch normalisation, lambda 2",
+    "neck_literal": "batch normalisation, MAMC by the letter",
     "literal": "MAMC by the letter",
     "classifier_a_branch": "one classifier a branch, logits averaged",
     "memory_512": "memory of 512 earlier images as negatives",
@@ -64,21 +64,26 @@ WORDS = {
 
 
 def changes(measured, idea):
-    """What an idea changes of the shipped default, on seeds that both have.
+    """What an idea changes of the shipped default, on seeds that all have.
 
     Returns `(seeds, by_set, pooled, others)`: the number of seeds, the points
     of top-1 of each set, over the photos of all sets together `(points, low,
     high)`, and the mean over the sets of what recall@1 and MAP@R (points) and
     NLL change and of the share of photos whose branches have the same peak.
+    None without a row to compare.
     """
-    by_set, others, answers = {}, [], []
     groups = grouped(measured, "set", "idea")
-    for data in sorted({r["set"] for r in measured}):
-        new, old = on_common_seeds(
-            *(groups.get((data, name), []) for name in (idea, SHIPPED))
-        )
-        if not new:
-            continue
+    sets = {
+        data: (groups[data, idea], groups[data, SHIPPED])
+        for data in sorted({r["set"] for r in measured})
+        if (data, idea) in groups and (data, SHIPPED) in groups
+    }
+    # A seed that one set lacks would not pair with the other sets' photos.
+    every = on_common_seeds(*(g for pair in sets.values() for g in pair))
+    if not every or not every[0]:
+        return None
+    by_set, others, answers = {}, [], []
+    for data, new, old in zip(sets, every[::2], every[1::2], strict=True):
         pairs = list(zip(new, old, strict=True))
         top1, recall, map_at_r, nll = (
             np.mean([float(a[c]) - float(b[c]) for a, b in pairs])
@@ -88,16 +93,9 @@ def changes(measured, idea):
         same_peak = np.mean([float(r["same_peak"]) for r in new])
         others.append((100 * recall, 100 * map_at_r, nll, 100 * same_peak))
         answers.append((right(new), right(old)))
-    # A seed that one set lacks would not pair with the other sets' photos.
-    runs = min((len(new) for new, _ in answers), default=0)
-    pooled = (float("nan"),) * 3
-    if runs:
-        pair = (
-            np.concatenate([answer[k][:runs] for answer in answers], axis=1)
-            for k in (0, 1)
-        )
-        pooled = tuple(100 * x for x in paired_difference(*pair))
-    return runs, by_set, pooled, np.mean(others, axis=0) if others else ()
+    pair = (np.concatenate(x, axis=1) for x in zip(*answers, strict=True))
+    pooled = tuple(100 * x for x in paired_difference(*pair))
+    return len(every[0]), by_set, pooled, np.mean(others, axis=0)
 
 
 def _table(epochs):
@@ -107,9 +105,10 @@ def _table(epochs):
     sets = sorted({r["set"] for r in measured})
     lines = []
     for idea, words in WORDS.items():
-        seeds, by_set, (mean, low, high), others = changes(measured, idea)
-        if not seeds:
+        changed = changes(measured, idea)
+        if changed is None:
             continue
+        seeds, by_set, (mean, low, high), others = changed
         recall, map_at_r, nll, same_peak = others
         lines.append(
             [
@@ -133,16 +132,16 @@ def _table(epochs):
         "recall@1",
         "MAP@R",
         "NLL",
-        "same peak, %",
+        "same peak, % of photos",
     )
     return table(header, lines)
 
 
 def ideas():
-    """Every idea against the shipped default, one seed, half the epochs."""
+    """Every idea against the shipped default, half the epochs."""
     return _table(SCREENING)
 
 
 def finalists():
-    """The best ideas against the shipped default, all epochs and seeds."""
+    """The best ideas against the shipped default, all epochs."""
     return _table(FINAL)

@@ -76,3 +76,13 @@ def test_screening_and_final_do_not_mix(add):
     final = idea_tables.finalists().splitlines()[-1]
     assert final.startswith(f"| {idea_tables.WORDS['neck']} | 1 | -50.0 |")
     assert "D = 128 | 1 | +50.0" in idea_tables.ideas()
+
+
+def test_seeds_pair_over_all_sets(add):
+    for data, seeds in (("cars", (0, 1)), ("cups", (0, 2))):
+        for seed in seeds:
+            add(data, "shipped", [0, 0], seed=seed)
+            add(data, "neck", [seed > 0, seed > 0], seed=seed)
+    line = idea_tables.ideas().splitlines()[-1]
+    # Only seed 0 is everywhere, and there nothing changes.
+    assert "| 1 | +0.0 | +0.0 | +0.0 (" in line
