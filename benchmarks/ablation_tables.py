@@ -97,12 +97,16 @@ def whole():
     """What training every stage gives, above the same arms in fast mode."""
     fast, everything = by_arm(), by_arm("results/whole.csv")
     lines = []
-    for data, arm in everything:
-        for trained, groups in (("everything", everything), ("fast", fast)):
-            if (data, arm) in groups:
-                cells = measures(groups[data, arm])
-                lines.append([data, NAMES[arm], trained, *cells])
-    return table(("set", "arm", "trained", *MEASURES), lines)
+    for key, group in everything.items():
+        data, arm = key
+        pair = on_common_seeds(group, fast.get(key, []))
+        gain = interval(*pair) if pair[0] else "-"
+        lines.append([data, NAMES[arm], "everything", *measures(group), gain])
+        if key in fast:
+            cells = measures(fast[key])
+            lines.append([data, NAMES[arm], "fast", *cells, "-"])
+    header = ("set", "arm", "trained", *MEASURES, "top-1 over fast")
+    return table(header, lines)
 
 
 def shipped():
@@ -148,6 +152,13 @@ def right(group):
     )[:, :photos].astype(bool)
 
 
+def interval(new, old):
+    """Points of top-1 that rows gain over others, with the 95 % interval."""
+    values = paired_difference(right(new), right(old))
+    mean, low, high = (100 * value for value in values)
+    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
 def conventions():
     """The shipped arm against its own variants, for docs/math.md."""
     return differences(VARIANTS)
@@ -169,8 +180,6 @@ def differences(rivals=RIVALS, file="results/ablation.csv"):
             )
             if not pair[0] or rival == SHIPPED:
                 continue
-            interval = paired_difference(*map(right, pair))
-            mean, low, high = (100 * value for value in interval)
 
             def change(column, factor, pair=pair):
                 first, second = (
@@ -183,7 +192,7 @@ def differences(rivals=RIVALS, file="results/ablation.csv"):
                     data,
                     NAMES[rival],
                     str(len(pair[0])),
-                    f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
+                    interval(*pair),
                     change("recall@1", 100),
                     change("map@r", 100),
                     change("nll", 1),

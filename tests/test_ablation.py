@@ -119,6 +119,7 @@ def test_fast_mode_stands_below_training_everything(results):
         [shipped, "everything", "1", "100.0"],
         [shipped, "fast", "1", "50.0"],
     ]
+    assert [line.split(" | ")[-1][:6] for line in lines] == ["+50.0 ", "- |"]
 
 
 def test_both_head_rates_of_the_plain_softmax(results):
