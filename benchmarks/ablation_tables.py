@@ -100,7 +100,7 @@ def whole():
     for key, group in everything.items():
         data, arm = key
         pair = on_common_seeds(group, fast.get(key, []))
-        gain = interval(*pair) if pair[0] else "-"
+        gain = interval(*map(right, pair)) if pair[0] else "-"
         lines.append([data, NAMES[arm], "everything", *measures(group), gain])
         if key in fast:
             cells = measures(fast[key])
@@ -131,8 +131,7 @@ def head_rate():
 
 def on_common_seeds(*groups):
     """The rows of the seeds that all groups have, each in their order."""
-    every = [{r["seed"] for r in g} for g in groups]
-    seeds = set.intersection(*every) if every else set()
+    seeds = set.intersection(*({r["seed"] for r in g} for g in groups))
     return [
         sorted(
             (r for r in g if r["seed"] in seeds), key=lambda r: int(r["seed"])
@@ -152,10 +151,16 @@ def right(group):
     )[:, :photos].astype(bool)
 
 
+def beside_shipped(groups, data, rival):
+    """Rows of the shipped arm and of a rival, on the seeds that both have."""
+    return on_common_seeds(
+        *(groups.get((data, arm), []) for arm in (SHIPPED, rival))
+    )
+
+
 def interval(new, old):
-    """Points of top-1 that rows gain over others, with the 95 % interval."""
-    values = paired_difference(right(new), right(old))
-    mean, low, high = (100 * value for value in values)
+    """Points of top-1 that answers gain over others, and 95 % interval."""
+    mean, low, high = (100 * x for x in paired_difference(new, old))
     return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
 
 
@@ -166,7 +171,8 @@ def conventions():
 
 def whole_differences():
     """The shipped arm against others with every stage trained."""
-    return differences(tuple(NAMES), "results/whole.csv")
+    rivals = [arm for arm in NAMES if arm != SHIPPED]
+    return differences(rivals, "results/whole.csv")
 
 
 def differences(rivals=RIVALS, file="results/ablation.csv"):
@@ -175,10 +181,8 @@ def differences(rivals=RIVALS, file="results/ablation.csv"):
     lines = []
     for data in sorted({key[0] for key in groups}):
         for rival in rivals:
-            pair = on_common_seeds(
-                *(groups.get((data, arm), []) for arm in (SHIPPED, rival))
-            )
-            if not pair[0] or rival == SHIPPED:
+            pair = beside_shipped(groups, data, rival)
+            if not pair[0]:
                 continue
 
             def change(column, factor, pair=pair):
@@ -192,7 +196,7 @@ def differences(rivals=RIVALS, file="results/ablation.csv"):
                     data,
                     NAMES[rival],
                     str(len(pair[0])),
-                    interval(*pair),
+                    interval(*map(right, pair)),
                     change("recall@1", 100),
                     change("map@r", 100),
                     change("nll", 1),

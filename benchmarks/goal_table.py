@@ -2,9 +2,8 @@
 
 import numpy as np
 from ablation_tables import BASELINE
-from ablation_tables import SHIPPED
+from ablation_tables import beside_shipped
 from ablation_tables import by_arm
-from ablation_tables import on_common_seeds
 from markdown import table
 
 ONE_BRANCH = "npair_one_branch"
@@ -38,9 +37,7 @@ def goals():
     for words, rival, measure, least in GOALS:
         line = [words, f"{least:g}"]
         for (data, _), groups in columns.items():
-            new, old = on_common_seeds(
-                *(groups.get((data, arm), []) for arm in (SHIPPED, rival))
-            )
+            new, old = beside_shipped(groups, data, rival)
             if not new:
                 line.append("-")
                 continue

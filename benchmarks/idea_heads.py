@@ -12,15 +12,19 @@ from mamc_keras import OSME
 from mamc_keras.models.classifier import MAMCImageClassifier
 
 
+def neck():
+    # A run has few steps; with 0.99 the start would still be in the means.
+    return keras.layers.BatchNormalization(
+        momentum=0.9, center=False, name="neck"
+    )
+
+
 class NeckOSME(OSME):
     """OSME that carries a batch normalisation for the classifier's input."""
 
     def build(self, input_shape):
         super().build(input_shape)
-        # A run has few steps; with 0.99 the start would still be in the means.
-        self.neck = keras.layers.BatchNormalization(
-            momentum=0.9, center=False, name="neck"
-        )
+        self.neck = neck()
         self.neck.build((None, self.num_attentions * self.embedding_dim))
 
 
@@ -88,28 +92,28 @@ class NeckClassifier(MAMCImageClassifier):
 
     osme_cls = NeckOSME
 
+    @property
+    def neck(self):
+        return self.osme.neck
+
     def heads(self, images, training=False):
         embeddings = self.osme(self.backbone(images, training=training))
-        x = self.osme.neck(self.concat(embeddings), training=training)
+        x = self.neck(self.concat(embeddings), training=training)
         x = self.output_dropout(x, training=training)
         return {"logits": self.output_dense(x), "embeddings": embeddings}
 
 
-class PooledNeckClassifier(MAMCImageClassifier):
+class PooledNeckClassifier(NeckClassifier):
     """The plain softmax (`num_attentions=0`) on normalised pooled features.
 
     Its scale learns at the backbone's rate, `NeckOSME`'s at the head's.
     """
 
-    def heads(self, images, training=False):
-        if not hasattr(self, "neck"):
-            self.neck = keras.layers.BatchNormalization(
-                momentum=0.9, center=False, name="neck"
-            )
-        embeddings = self.osme(self.backbone(images, training=training))
-        x = self.neck(self.concat(embeddings), training=training)
-        x = self.output_dropout(x, training=training)
-        return {"logits": self.output_dense(x), "embeddings": embeddings}
+    @property
+    def neck(self):
+        if not hasattr(self, "pooled_neck"):
+            self.pooled_neck = neck()
+        return self.pooled_neck
 
 
 class TwoStagesClassifier(MAMCImageClassifier):

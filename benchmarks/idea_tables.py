@@ -1,13 +1,12 @@
 """The search for a better default as tables of docs/reproduction.md."""
 
 import numpy as np
+from ablation_tables import interval
 from ablation_tables import on_common_seeds
 from ablation_tables import right
 from markdown import grouped
 from markdown import rows
 from markdown import table
-
-from mamc_keras.evaluation.bootstrap import paired_difference
 
 SHIPPED = "shipped"
 SCREENING, FINAL = 6, 12  # epochs
@@ -67,8 +66,8 @@ def changes(measured, idea):
     """What an idea changes of the shipped default, on seeds that all have.
 
     Returns `(seeds, by_set, pooled, others)`: the number of seeds, the points
-    of top-1 of each set, over the photos of all sets together `(points, low,
-    high)`, and the mean over the sets of what recall@1 and MAP@R (points) and
+    of top-1 of each set, over the photos of all sets together with the
+    interval, and the mean over the sets of what recall@1 and MAP@R (points) and
     NLL change and of the share of photos whose branches have the same peak.
     None without a row to compare.
     """
@@ -79,8 +78,9 @@ def changes(measured, idea):
         if (data, idea) in groups and (data, SHIPPED) in groups
     }
     # A seed that one set lacks would not pair with the other sets' photos.
-    every = on_common_seeds(*(g for pair in sets.values() for g in pair))
-    if not every or not every[0]:
+    runs = [group for pair in sets.values() for group in pair]
+    every = on_common_seeds(*runs) if runs else [[]]
+    if not every[0]:
         return None
     by_set, others, answers = {}, [], []
     for data, new, old in zip(sets, every[::2], every[1::2], strict=True):
@@ -94,8 +94,7 @@ def changes(measured, idea):
         others.append((100 * recall, 100 * map_at_r, nll, 100 * same_peak))
         answers.append((right(new), right(old)))
     pair = (np.concatenate(x, axis=1) for x in zip(*answers, strict=True))
-    pooled = tuple(100 * x for x in paired_difference(*pair))
-    return len(every[0]), by_set, pooled, np.mean(others, axis=0)
+    return len(every[0]), by_set, interval(*pair), np.mean(others, axis=0)
 
 
 def _table(epochs):
@@ -108,14 +107,14 @@ def _table(epochs):
         changed = changes(measured, idea)
         if changed is None:
             continue
-        seeds, by_set, (mean, low, high), others = changed
+        seeds, by_set, pooled, others = changed
         recall, map_at_r, nll, same_peak = others
         lines.append(
             [
                 words,
                 str(seeds),
                 *(f"{by_set[s]:+.1f}" if s in by_set else "-" for s in sets),
-                f"{mean:+.1f} ({low:+.1f} to {high:+.1f})",
+                pooled,
                 f"{recall:+.1f}",
                 f"{map_at_r:+.1f}",
                 f"{nll:+.2f}",
