@@ -4,9 +4,9 @@ Run: python benchmarks/ablation_figure.py
 """
 
 import numpy as np
-from ablation_tables import NAMES
-from ablation_tables import SHIPPED
-from ablation_tables import by_arm
+from ablation_rows import NAMES
+from ablation_rows import SHIPPED
+from ablation_rows import by_arm
 from markdown import HERE
 from matplotlib.figure import Figure
 

@@ -1,49 +1,18 @@
 """The ablation's rows as the tables of docs/reproduction.md and README.md."""
 
 import numpy as np
+from ablation_rows import BASELINE
+from ablation_rows import NAMES
+from ablation_rows import SHIPPED
+from ablation_rows import by_arm
+from ablation_rows import interval
+from ablation_rows import on_common_seeds
+from ablation_rows import right
 from markdown import grouped
 from markdown import rows
 from markdown import spread
 from markdown import table
 
-from mamc_keras.evaluation.bootstrap import paired_difference
-
-NAMES = {
-    "plain_softmax": "plain softmax",
-    "label_smoothing": "plain softmax, label smoothing 0.1",
-    "projections": "P projections, no MAMC",
-    "osme": "OSME, no MAMC",
-    "osme_sasc": "OSME + SASC",
-    "osme_sasc_sadc": "OSME + SASC + SADC",
-    "osme_sasc_dasc": "OSME + SASC + DASC",
-    "osme_sadc_dasc": "OSME + SADC + DASC",
-    "osme_mamc_literal": "OSME + MAMC by the letter",
-    "osme_mamc": "**OSME + MAMC as shipped**",
-    "mamc_no_gates": "P projections + MAMC",
-    "npair_one_branch": "one projection + SASC (N-pair)",
-    "osme_contrastive": "OSME + contrastive pairs",
-    "osme_triplet": "OSME + batch-hard triplet",
-    "osme_npair": "OSME + N-pair",
-    "osme_angular": "OSME + angular",
-    "osme_supcon": "OSME + supervised contrastive",
-}
-SHIPPED = "osme_mamc"
-BASELINE = "plain_softmax"
-VARIANTS = (
-    "osme_mamc_literal",
-    "mamc_no_gates",
-    "osme",
-    "osme_sasc",
-    "osme_sasc_sadc",
-    "osme_sasc_dasc",
-    "osme_sadc_dasc",
-)
-RIVALS = (
-    "plain_softmax",
-    "projections",
-    "label_smoothing",
-    "npair_one_branch",
-)
 MEASURES = (
     "seeds",
     "top-1 %",
@@ -54,13 +23,6 @@ MEASURES = (
     "MAP@R %",
     "cosine of branches",
 )
-
-
-def by_arm(file="results/ablation.csv"):
-    """Dict of (set, arm) to rows; the arms in the order of `NAMES`."""
-    groups = grouped(rows(file), "set", "arm")
-    order = list(NAMES)
-    return dict(sorted(groups.items(), key=lambda g: order.index(g[0][1])))
 
 
 def measures(group):
@@ -126,91 +88,6 @@ def head_rate():
             line.append(spread([float(r["nll"]) for r in runs], 2))
         lines.append(line)
     header = ("set", "1e-3: top-1 %", "NLL", "3e-3: top-1 %", "NLL")
-    return table(header, lines)
-
-
-def on_common_seeds(*groups):
-    """The rows of the seeds that all groups have, each in their order."""
-    seeds = set.intersection(*({r["seed"] for r in g} for g in groups))
-    return [
-        sorted(
-            (r for r in g if r["seed"] in seeds), key=lambda r: int(r["seed"])
-        )
-        for g in groups
-    ]
-
-
-def right(group):
-    """Bool array (seeds, photos) of rows in the order of their seeds."""
-    photos = int(group[0]["images"])
-    return np.stack(
-        [
-            np.unpackbits(np.frombuffer(bytes.fromhex(r["right"]), np.uint8))
-            for r in sorted(group, key=lambda r: int(r["seed"]))
-        ]
-    )[:, :photos].astype(bool)
-
-
-def beside_shipped(groups, data, rival):
-    """Rows of the shipped arm and of a rival, on the seeds that both have."""
-    return on_common_seeds(
-        *(groups.get((data, arm), []) for arm in (SHIPPED, rival))
-    )
-
-
-def interval(new, old):
-    """Points of top-1 that answers gain over others, and 95 % interval."""
-    mean, low, high = (100 * x for x in paired_difference(new, old))
-    return f"{mean:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
-def conventions():
-    """The shipped arm against its own variants, for docs/math.md."""
-    return differences(VARIANTS)
-
-
-def whole_differences():
-    """The shipped arm against others with every stage trained."""
-    rivals = [arm for arm in NAMES if arm != SHIPPED]
-    return differences(rivals, "results/whole.csv")
-
-
-def differences(rivals=RIVALS, file="results/ablation.csv"):
-    """The shipped arm against others, on the seeds that both have."""
-    groups = by_arm(file)
-    lines = []
-    for data in sorted({key[0] for key in groups}):
-        for rival in rivals:
-            pair = beside_shipped(groups, data, rival)
-            if not pair[0]:
-                continue
-
-            def change(column, factor, pair=pair):
-                first, second = (
-                    np.mean([float(r[column]) for r in g]) for g in pair
-                )
-                return f"{factor * (first - second):+.{2 - (factor > 1)}f}"
-
-            lines.append(
-                [
-                    data,
-                    NAMES[rival],
-                    str(len(pair[0])),
-                    interval(*map(right, pair)),
-                    change("recall@1", 100),
-                    change("map@r", 100),
-                    change("nll", 1),
-                ]
-            )
-    header = (
-        "set",
-        "against",
-        "seeds",
-        "top-1, points (95 % interval)",
-        "recall@1",
-        "MAP@R",
-        "NLL",
-    )
     return table(header, lines)
 
 

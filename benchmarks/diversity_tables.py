@@ -1,6 +1,6 @@
 """The table of where the branches look, on cub50's boxes and parts."""
 
-from ablation_tables import NAMES
+from ablation_rows import NAMES
 from markdown import grouped
 from markdown import rows
 from markdown import spread

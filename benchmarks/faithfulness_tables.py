@@ -2,7 +2,7 @@
 
 import math
 
-from ablation_tables import NAMES
+from ablation_rows import NAMES
 from diversity_tables import KINDS
 from markdown import grouped
 from markdown import rows

@@ -1,9 +1,9 @@
 """What the project aims at beside what was measured, for reproduction.md."""
 
 import numpy as np
-from ablation_tables import BASELINE
-from ablation_tables import beside_shipped
-from ablation_tables import by_arm
+from ablation_rows import BASELINE
+from ablation_rows import beside_shipped
+from ablation_rows import by_arm
 from markdown import table
 
 ONE_BRANCH = "npair_one_branch"

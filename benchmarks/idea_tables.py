@@ -1,9 +1,9 @@
 """The search for a better default as tables of docs/reproduction.md."""
 
 import numpy as np
-from ablation_tables import interval
-from ablation_tables import on_common_seeds
-from ablation_tables import right
+from ablation_rows import interval
+from ablation_rows import on_common_seeds
+from ablation_rows import right
 from markdown import grouped
 from markdown import rows
 from markdown import table

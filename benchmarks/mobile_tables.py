@@ -1,6 +1,6 @@
 """The tables of docs/mobile.md and the .tflite table of README.md."""
 
-from ablation_tables import NAMES
+from ablation_rows import NAMES
 from markdown import grouped
 from markdown import rows
 from markdown import spread

@@ -7,19 +7,19 @@ import json
 import re
 
 from ablation_tables import arms
-from ablation_tables import conventions
 from ablation_tables import costs
-from ablation_tables import differences
 from ablation_tables import head_rate
 from ablation_tables import shipped
 from ablation_tables import trials
 from ablation_tables import whole
-from ablation_tables import whole_differences
 from data_tables import pipeline
 from data_tables import planner
 from data_tables import planted
 from device_tables import kills
 from device_tables import replicas
+from difference_tables import conventions
+from difference_tables import differences
+from difference_tables import whole_differences
 from diversity_tables import diversity
 from faithfulness_tables import faithfulness
 from goal_table import goals

@@ -20,7 +20,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import numpy as np
 from ablation import ARMS
-from ablation_tables import BASELINE
+from ablation_rows import BASELINE
 from results import append_row
 from rival_losses import RIVALS
 

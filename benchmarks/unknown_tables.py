@@ -1,6 +1,6 @@
 """The tables of docs/trust.md: unknown photos, and the temperature."""
 
-from ablation_tables import NAMES
+from ablation_rows import NAMES
 from markdown import grouped
 from markdown import rows
 from markdown import spread

@@ -2,7 +2,9 @@
 
 import dataclasses
 
+import ablation_rows
 import ablation_tables
+import difference_tables
 import markdown
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def results(tmp_path, monkeypatch):
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_arm_is_a_recipe_with_a_name(arm):
     dataclasses.replace(Recipe(), **ARMS[arm])
-    assert arm in ablation_tables.NAMES
+    assert arm in ablation_rows.NAMES
     assert set(HEAD_RATES) <= set(ARMS)
 
 
@@ -50,23 +52,23 @@ def test_right_answers_survive_the_csv(results):
     answers = rng.random((2, 13)) < 0.5  # 13 does not fill whole bytes.
     for seed in (1, 0):
         append_row(results, row("cups", "osme", seed, answers[seed]))
-    group = ablation_tables.by_arm()["cups", "osme"]
-    np.testing.assert_array_equal(ablation_tables.right(group), answers)
+    group = ablation_rows.by_arm()["cups", "osme"]
+    np.testing.assert_array_equal(ablation_rows.right(group), answers)
 
 
 def test_difference_is_shipped_minus_rival_on_common_seeds(results):
     append_row(results, row("cups", "osme_mamc", 0, [1, 1, 1, 0], nll=0.2))
     append_row(results, row("cups", "plain_softmax", 0, [1, 0, 0, 0]))
     append_row(results, row("cups", "plain_softmax", 1, [1, 1, 1, 1]))
-    line = ablation_tables.differences().splitlines()[-1]
+    line = difference_tables.differences().splitlines()[-1]
     assert line.startswith("| cups | plain softmax | 1 | +50.0 (")
     assert line.endswith("| +0.0 | +0.0 | -0.30 |")
     # A rival is no variant of the shipped arm, and the other way round.
-    assert "cups" not in ablation_tables.conventions()
+    assert "cups" not in difference_tables.conventions()
     append_row(results, row("cups", "mamc_no_gates", 0, [1, 1, 1, 1]))
-    line = ablation_tables.conventions().splitlines()[-1]
+    line = difference_tables.conventions().splitlines()[-1]
     assert line.startswith("| cups | P projections + MAMC | 1 | -25.0 (")
-    assert "P projections" not in ablation_tables.differences()
+    assert "P projections" not in difference_tables.differences()
 
 
 def test_tables_hold_mean_and_spread(results):
@@ -82,7 +84,7 @@ def test_figure_has_a_dot_a_seed_and_the_mean(results):
     for seed, right in enumerate(([1, 1, 1, 0], [1, 0, 0, 0])):
         append_row(results, row("cups", "osme_mamc", seed, right))
         append_row(results, row("cars", "plain_softmax", seed, right))
-    figure = draw(ablation_tables.by_arm())
+    figure = draw(ablation_rows.by_arm())
     cars, cups = figure.axes[:2]
     assert [axis.get_title() for axis in (cars, cups)] == ["cars", "cups"]
     dots, mean = cups.lines
@@ -114,7 +116,7 @@ def test_fast_mode_stands_below_training_everything(results):
         results.with_name("whole.csv"), row("cups", "osme_mamc", 0, [1, 1])
     )
     lines = ablation_tables.whole().splitlines()[2:]
-    shipped = ablation_tables.NAMES["osme_mamc"]
+    shipped = ablation_rows.NAMES["osme_mamc"]
     assert [line.split(" | ")[1:5] for line in lines] == [
         [shipped, "everything", "1", "100.0"],
         [shipped, "fast", "1", "50.0"],
@@ -134,7 +136,7 @@ def test_shipped_is_not_its_own_rival_with_everything_trained(results):
     file = results.with_name("whole.csv")
     append_row(file, row("cups", "osme_mamc", 0, [1, 1]))
     append_row(file, row("cups", "npair_one_branch", 0, [1, 0]))
-    lines = ablation_tables.whole_differences().splitlines()
+    lines = difference_tables.whole_differences().splitlines()
     assert len(lines) == 3
     assert lines[-1].startswith(
         "| cups | one projection + SASC (N-pair) | 1 | +50.0"
