@@ -6,7 +6,8 @@ folder. The test split is used once, after training. One CSV row a run,
 appended when the run is done; a killed call goes on where it stopped, in the
 middle of a run too. The arms are in the order of their worth: a time limit
 cuts the tail. With --whole every stage of the backbone is trained, and
-results/whole.csv has the rows.
+results/whole.csv has the rows; with --learning-rate 6e-4 the backbone learns
+at another rate than the recipe's, and results/ablation_0.0006.csv has them.
 
 Run: python benchmarks/ablation.py FOLDER... [--seeds 3] [--arms NAME...]
 """
@@ -78,7 +79,7 @@ def bits(right):
     return np.packbits(right).tobytes().hex()
 
 
-def measure(folder, arm, seed, runs, whole=False):
+def measure(folder, arm, seed, runs, **changes):
     recipe = load_recipe(HERE.parent / "recipes" / f"{folder.name}.py")
     rate = HEAD_RATES.get(arm, recipe.head_learning_rate)
     recipe = dataclasses.replace(
@@ -86,8 +87,8 @@ def measure(folder, arm, seed, runs, whole=False):
         source=str(folder),
         seed=seed,
         head_learning_rate=rate,
-        fast=not whole,
         **ARMS[arm],
+        **changes,
     )
     rival = RIVALS.get(arm.removeprefix("osme_"))
     run_dir = runs / f"{folder.name}-{arm}-{seed}"
@@ -127,9 +128,15 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--learning-rate", type=float, help="of the backbone")
     parser.add_argument("--csv", type=Path, help="instead of results/")
     options = parser.parse_args()
-    name = "whole" if options.whole else "ablation"
+    name, changes = "ablation", {}
+    if options.whole:
+        name, changes["fast"] = "whole", False
+    if options.learning_rate:
+        changes["learning_rate"] = options.learning_rate
+        name += f"_{options.learning_rate:g}"
     file = options.csv or RESULTS / f"{name}.csv"
     logging.basicConfig(level=logging.WARNING)
     folders = {folder.name: folder for folder in options.folders}
@@ -145,7 +152,7 @@ def main():
             key["arm"],
             key["seed"],
             options.runs / name,
-            options.whole,
+            **changes,
         )
         append_row(file, row)
         logging.warning("%s", row)

@@ -7,9 +7,11 @@ from ablation_rows import by_arm
 from markdown import table
 
 ONE_BRANCH = "npair_one_branch"
+SMOOTHED = "label_smoothing"
 # (words, rival, column, what has to be gained; NLL as a share of the rival's)
 GOALS = (
     ("top-1 over the plain softmax, points", BASELINE, "top1", 2.0),
+    ("top-1 over it with label smoothing, points", SMOOTHED, "top1", 2.0),
     ("top-1 over one projection + SASC, points", ONE_BRANCH, "top1", 1.0),
     ("recall@1 over the plain softmax, points", BASELINE, "recall@1", 5.0),
     ("MAP@R over the plain softmax, points", BASELINE, "map@r", 0.0),

@@ -149,9 +149,19 @@ def test_goals_are_bold_where_they_are_reached(results):
     append_row(results, row("cups", "plain_softmax", 0, [1, 0, 0, 0], nll=0.4))
     append_row(file, row("cups", "osme_mamc", 0, [1, 0, 0, 0], nll=0.4))
     append_row(file, row("cups", "npair_one_branch", 0, [1, 1, 0, 0]))
-    head, _, top1, one_branch, recall, _, nll = goals().splitlines()
+    head, _, top1, smoothed, one_branch, recall, _, nll = goals().splitlines()
     assert head.endswith("| cups, fast | cups, everything trained |")
     assert top1.endswith("| 2 | **+50.0** | - |")
+    assert smoothed.endswith("| 2 | - | - |")
     assert one_branch.endswith("| 1 | - | -25.0 |")
     assert recall.endswith("| 5 | +0.0 | - |")
     assert nll.endswith("| 20 | **+25.0** | - |")
+
+
+def test_another_rate_stands_beside_the_same_seeds(results):
+    for seed, answers in enumerate(([1, 0, 0, 0], [1, 1, 1, 1])):
+        append_row(results, row("cups", "osme", seed, answers, nll=0.7))
+    file = results.with_name("ablation_0.0006.csv")
+    append_row(file, row("cups", "osme", 0, [1, 1, 0, 0], nll=0.6))
+    line = difference_tables.rates().splitlines()[-1]
+    assert "| 1 | 25.0 | 50.0 | 0.70 | 0.60 | +25.0 (" in line
