@@ -115,6 +115,7 @@ IDEAS = {
     "grid_3": Idea({"grid_size": 3}),
     "stage_a_branch": Idea({"num_attentions": 1}, TwoStagesClassifier),
     "two_stages": Idea(classifier=TwoStagesClassifier),
+    "rate_6e-4": Idea({"learning_rate": 6e-4}),
     "averaged_weights": Idea(callbacks=lambda: [AveragedWeights()]),
     "dropout_0.5": Idea({"dropout": 0.5}),
     "label_smoothing": Idea({"label_smoothing": 0.1}),

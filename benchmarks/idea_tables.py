@@ -53,6 +53,7 @@ WORDS = {
     "grid_3": "grid_size 3",
     "stage_a_branch": "one branch on each of the last two stages",
     "two_stages": "P branches on each of the last two stages",
+    "rate_6e-4": "twice the upper stages' rate",
     "averaged_weights": "moving average of the weights",
     "dropout_0.5": "dropout 0.5 before the classifier",
     "label_smoothing": "label smoothing 0.1",

@@ -19,6 +19,7 @@ from device_tables import kills
 from device_tables import replicas
 from difference_tables import conventions
 from difference_tables import differences
+from difference_tables import rates
 from difference_tables import whole_differences
 from diversity_tables import diversity
 from faithfulness_tables import faithfulness
@@ -84,6 +85,7 @@ TABLES = {
     "planted": planted,
     "arms": arms,
     "differences": differences,
+    "rates": rates,
     "goals": goals,
     "conventions": conventions,
     "costs": costs,
