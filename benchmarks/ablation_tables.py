@@ -55,20 +55,30 @@ def arms(chosen=tuple(NAMES)):
     return table(("set", "arm", *MEASURES), lines)
 
 
-def whole():
-    """What training every stage gives, above the same arms in fast mode."""
-    fast, everything = by_arm(), by_arm("results/whole.csv")
+def two_ways(file, way, usual, column):
+    """Arms trained in another way, above the same arms as usual."""
+    ablation, others = by_arm(), by_arm(file)
     lines = []
-    for key, group in everything.items():
+    for key, group in others.items():
         data, arm = key
-        pair = on_common_seeds(group, fast.get(key, []))
+        pair = on_common_seeds(group, ablation.get(key, []))
         gain = interval(*map(right, pair)) if pair[0] else "-"
-        lines.append([data, NAMES[arm], "everything", *measures(group), gain])
-        if key in fast:
-            cells = measures(fast[key])
-            lines.append([data, NAMES[arm], "fast", *cells, "-"])
-    header = ("set", "arm", "trained", *MEASURES, "top-1 over fast")
+        lines.append([data, NAMES[arm], way, *measures(group), gain])
+        if key in ablation:
+            cells = measures(ablation[key])
+            lines.append([data, NAMES[arm], usual, *cells, "-"])
+    header = ("set", "arm", column, *MEASURES, f"top-1 over {usual}")
     return table(header, lines)
+
+
+def whole():
+    """What training every stage gives."""
+    return two_ways("results/whole.csv", "everything", "fast", "trained")
+
+
+def rates():
+    """What twice the upper stages' rate gives."""
+    return two_ways("results/ablation_0.0006.csv", "6e-4", "3e-4", "rate")
 
 
 def shipped():

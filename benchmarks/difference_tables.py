@@ -6,9 +6,7 @@ from ablation_rows import SHIPPED
 from ablation_rows import beside_shipped
 from ablation_rows import by_arm
 from ablation_rows import interval
-from ablation_rows import on_common_seeds
 from ablation_rows import right
-from markdown import spread
 from markdown import table
 
 VARIANTS = (
@@ -81,29 +79,3 @@ def whole_differences():
     """The shipped arm against others with every stage trained."""
     rivals = [arm for arm in NAMES if arm != SHIPPED]
     return differences(rivals, "results/whole.csv")
-
-
-def rates():
-    """Arms with twice the backbone's rate beside their rows above."""
-    standard, twice = by_arm(), by_arm("results/ablation_0.0006.csv")
-    lines = []
-    for (data, arm), group in sorted(twice.items()):
-        new, old = on_common_seeds(group, standard[data, arm])
-        cells = [
-            spread([factor * float(r[column]) for r in rows], digits)
-            for column, factor, digits in (("top1", 100, 1), ("nll", 1, 2))
-            for rows in (old, new)
-        ]
-        gain = interval(right(new), right(old))
-        lines.append([data, NAMES[arm], str(len(new)), *cells, gain])
-    header = (
-        "set",
-        "arm",
-        "seeds",
-        "top-1 %, 3e-4",
-        "6e-4",
-        "NLL, 3e-4",
-        "6e-4",
-        "top-1 gained by 6e-4, points (95 % interval)",
-    )
-    return table(header, lines)

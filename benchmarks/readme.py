@@ -9,6 +9,7 @@ import re
 from ablation_tables import arms
 from ablation_tables import costs
 from ablation_tables import head_rate
+from ablation_tables import rates
 from ablation_tables import shipped
 from ablation_tables import trials
 from ablation_tables import whole
@@ -19,7 +20,6 @@ from device_tables import kills
 from device_tables import replicas
 from difference_tables import conventions
 from difference_tables import differences
-from difference_tables import rates
 from difference_tables import whole_differences
 from diversity_tables import diversity
 from faithfulness_tables import faithfulness

@@ -163,5 +163,7 @@ def test_another_rate_stands_beside_the_same_seeds(results):
         append_row(results, row("cups", "osme", seed, answers, nll=0.7))
     file = results.with_name("ablation_0.0006.csv")
     append_row(file, row("cups", "osme", 0, [1, 1, 0, 0], nll=0.6))
-    line = difference_tables.rates().splitlines()[-1]
-    assert "| 1 | 25.0 | 50.0 | 0.70 | 0.60 | +25.0 (" in line
+    new, old = ablation_tables.rates().splitlines()[2:]
+    assert new.startswith("| cups | OSME, no MAMC | 6e-4 | 1 | 50.0 |")
+    assert "| +25.0 (" in new
+    assert old.startswith("| cups | OSME, no MAMC | 3e-4 | 2 | 62.5 ± 53.0 |")
