@@ -131,9 +131,8 @@ def main():
     parser.add_argument("--learning-rate", type=float, help="of the backbone")
     parser.add_argument("--csv", type=Path, help="instead of results/")
     options = parser.parse_args()
-    name, changes = "ablation", {}
-    if options.whole:
-        name, changes["fast"] = "whole", False
+    name = "whole" if options.whole else "ablation"
+    changes = {"fast": not options.whole}
     if options.learning_rate:
         changes["learning_rate"] = options.learning_rate
         name += f"_{options.learning_rate:g}"

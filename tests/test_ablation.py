@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import ablation
 import ablation_rows
 import ablation_tables
 import difference_tables
@@ -167,3 +168,34 @@ def test_another_rate_stands_beside_the_same_seeds(results):
     assert new.startswith("| cups | OSME, no MAMC | 6e-4 | 1 | 50.0 |")
     assert "| +25.0 (" in new
     assert old.startswith("| cups | OSME, no MAMC | 3e-4 | 2 | 62.5 ± 53.0 |")
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "changes"),
+    [
+        ([], "ablation", {"fast": True}),
+        (["--whole"], "whole", {"fast": False}),
+        (
+            ["--learning-rate", "6e-4"],
+            "ablation_0.0006",
+            {"fast": True, "learning_rate": 6e-4},
+        ),
+    ],
+)
+def test_each_way_of_training_has_rows_and_runs_of_its_own(
+    tmp_path, monkeypatch, options, name, changes
+):
+    calls = []
+
+    def measure(folder, arm, seed, runs, **given):
+        calls.append((runs.name, given))
+        return {"set": folder.name, "arm": arm, "seed": seed}
+
+    monkeypatch.setattr(ablation, "RESULTS", tmp_path)
+    monkeypatch.setattr(ablation, "measure", measure)
+    command = ["ablation.py", "cups", "--arms", "osme", "--seeds", "1"]
+    monkeypatch.setattr("sys.argv", command + options)
+    ablation.main()
+    ablation.main()  # The row is there: nothing is trained again.
+    assert calls == [(name, changes)]
+    assert (tmp_path / f"{name}.csv").exists()
