@@ -64,9 +64,9 @@ class Idea:
     callbacks: Callable = list
 
 
-def arm(name, classifier=MAMCImageClassifier):
-    rate = HEAD_RATES.get(name)
-    changes = {"head_learning_rate": rate} if rate else {}
+def arm(name, classifier=MAMCImageClassifier, **changes):
+    if name in HEAD_RATES:
+        changes["head_learning_rate"] = HEAD_RATES[name]
     return Idea({**ARMS[name], **changes}, classifier)
 
 
@@ -116,6 +116,8 @@ IDEAS = {
     "stage_a_branch": Idea({"num_attentions": 1}, TwoStagesClassifier),
     "two_stages": Idea(classifier=TwoStagesClassifier),
     "rate_6e-4": Idea({"learning_rate": 6e-4}),
+    "rate_6e-4_npair_one_branch": arm("npair_one_branch", learning_rate=6e-4),
+    "rate_6e-4_plain_softmax": arm("plain_softmax", learning_rate=6e-4),
     "averaged_weights": Idea(callbacks=lambda: [AveragedWeights()]),
     "dropout_0.5": Idea({"dropout": 0.5}),
     "label_smoothing": Idea({"label_smoothing": 0.1}),

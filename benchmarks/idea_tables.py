@@ -54,6 +54,8 @@ WORDS = {
     "stage_a_branch": "one branch on each of the last two stages",
     "two_stages": "P branches on each of the last two stages",
     "rate_6e-4": "twice the upper stages' rate",
+    "rate_6e-4_npair_one_branch": "that rate, one projection, SASC alone",
+    "rate_6e-4_plain_softmax": "that rate, plain softmax",
     "averaged_weights": "moving average of the weights",
     "dropout_0.5": "dropout 0.5 before the classifier",
     "label_smoothing": "label smoothing 0.1",
