@@ -20,6 +20,8 @@ from device_tables import kills
 from device_tables import replicas
 from difference_tables import conventions
 from difference_tables import differences
+from difference_tables import others
+from difference_tables import rate_differences
 from difference_tables import whole_differences
 from diversity_tables import diversity
 from faithfulness_tables import faithfulness
@@ -85,7 +87,9 @@ TABLES = {
     "planted": planted,
     "arms": arms,
     "differences": differences,
+    "others": others,
     "rates": rates,
+    "rate_differences": rate_differences,
     "goals": goals,
     "conventions": conventions,
     "costs": costs,
