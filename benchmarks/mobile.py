@@ -4,7 +4,8 @@ Takes the run folders that benchmarks/ablation.py left (SET-ARM-SEED): exports
 all five variants of each, and compares them with Keras on the whole test
 split. With --costs it measures instead what one run costs on this machine:
 size, latency and memory, in turns with a second run, the plain classifier, so
-that a drift of the machine meets both. Resumable; one CSV row a file.
+that a drift of the machine meets both. Only the files that RUN/export has;
+`mamc export` writes them. Resumable; one CSV row a file.
 
 Run: python benchmarks/mobile.py RUN...              (results/mobile.csv)
      python benchmarks/mobile.py --costs RUN PLAIN   (results/mobile_costs.csv)
@@ -69,7 +70,8 @@ def costs(run, plain, file):
                 rows += measured
         for folder, rows in turns.items():
             row = {**key_of(folder), "file": path.name}
-            if is_done(file, **row):
+            # Seeds cost the same: one row for each arm and file.
+            if is_done(file, **{k: v for k, v in row.items() if k != "seed"}):
                 continue
             for column, value in rows[0].items():
                 if column in MEASURED:

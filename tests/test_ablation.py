@@ -97,6 +97,8 @@ def test_figure_has_a_dot_a_seed_and_the_mean(results):
 def test_cost_is_the_median_ratio_within_a_turn(results):
     file = results.with_name("step_time.csv")
     times = {"plain_softmax": (1, 2, 4), "osme_mamc": (1.1, 3, 8)}
+    # The same head as the shipped arm, and another.
+    times |= dict.fromkeys(("osme_sasc", "mamc_no_gates"), times["osme_mamc"])
     for arm, seconds in times.items():
         for turn, value in enumerate(seconds):
             cost = {"arm": arm, "turn": turn, "seconds": value}
@@ -108,6 +110,8 @@ def test_cost_is_the_median_ratio_within_a_turn(results):
     made = ablation_tables.costs()
     assert "as shipped** | 4.0 | 1.50 | 1.10 |" in made
     assert "| plain softmax | 4.0 | 1.00 | - |" in made
+    assert "| OSME + SASC | 4.0 | 1.50 | 1.10 |" in made
+    assert "| P projections + MAMC | 4.0 | 1.50 | - |" in made
 
 
 def test_fast_mode_stands_below_training_everything(results):
