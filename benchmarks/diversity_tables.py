@@ -1,6 +1,7 @@
 """The table of where the branches look, on cub50's boxes and parts."""
 
 from ablation_rows import NAMES
+from ablation_rows import SHIPPED
 from markdown import grouped
 from markdown import rows
 from markdown import spread
@@ -20,10 +21,11 @@ def percent(group, column="value"):
     return spread([100 * mean for mean in means], 0)
 
 
-def diversity():
+def diversity(arms=tuple(NAMES)):
     """Likeness of two branches, boxes, and the parts met most above chance."""
     lines = []
-    measured = rows("results/diversity.csv")
+    measured = [r for r in rows("results/diversity.csv") if r["arm"] in arms]
+    measured.sort(key=lambda r: arms.index(r["arm"]))
     for (arm, kind), group in grouped(measured, "arm", "map").items():
         alike = [r for r in group if r["part"] == "(likeness)"]
         boxes = [r for r in group if r["part"] == "(box)"]
@@ -38,7 +40,7 @@ def diversity():
         best = sorted(gains, reverse=True)[:2]
         lines.append(
             [
-                NAMES.get(arm, arm),
+                NAMES[arm],
                 KINDS[kind],
                 str(len({r["seed"] for r in group})),
                 spread([float(r["value"]) for r in alike], 3)
@@ -56,3 +58,8 @@ def diversity():
     header += ("same peak, %", "peak in the box, % (chance)")
     header += ("within a cell of, % (chance)",)
     return table(header, lines)
+
+
+def with_and_without():
+    """The shipped arm and the same without MAMC, for README.md."""
+    return diversity((SHIPPED, "osme"))

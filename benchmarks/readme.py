@@ -24,6 +24,7 @@ from difference_tables import others
 from difference_tables import rate_differences
 from difference_tables import whole_differences
 from diversity_tables import diversity
+from diversity_tables import with_and_without
 from faithfulness_tables import faithfulness
 from goal_table import goals
 from idea_tables import finalists
@@ -108,6 +109,7 @@ TABLES = {
     "search_speed": search_speed,
     "search_recall": search_recall,
     "diversity": diversity,
+    "with_and_without": with_and_without,
     "faithfulness": faithfulness,
     "unknown": unknown,
     "temperature": temperature,
