@@ -58,11 +58,9 @@ def right(group):
     )[:, :photos].astype(bool)
 
 
-def beside_shipped(groups, data, rival):
-    """Rows of the shipped arm and of a rival, on the seeds that both have."""
-    return on_common_seeds(
-        *(groups.get((data, arm), []) for arm in (SHIPPED, rival))
-    )
+def beside(groups, data, *arms):
+    """Rows of each arm on a set, on the seeds that all have."""
+    return on_common_seeds(*(groups.get((data, arm), []) for arm in arms))
 
 
 def interval(new, old):

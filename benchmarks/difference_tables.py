@@ -4,7 +4,7 @@ import numpy as np
 from ablation_rows import BASELINE
 from ablation_rows import NAMES
 from ablation_rows import SHIPPED
-from ablation_rows import beside_shipped
+from ablation_rows import beside
 from ablation_rows import by_arm
 from ablation_rows import interval
 from ablation_rows import on_common_seeds
@@ -32,7 +32,7 @@ RIVALS = (
     "osme_supcon",
 )
 
-# Pairs without the shipped arm that docs/reproduction.md speaks of.
+# Pairs without the shipped arm, for docs/reproduction.md.
 OTHERS = (
     ("label_smoothing", BASELINE),
     ("projections", BASELINE),
@@ -74,15 +74,24 @@ def _table(names, lines):
     return table(header, lines)
 
 
+def _compared(pairs, file):
+    """Yields (set, arm, rival, rows of both), where both have a seed."""
+    groups = by_arm(file)
+    for data in sorted({key[0] for key in groups}):
+        for arm, rival in pairs:
+            pair = beside(groups, data, arm, rival)
+            if pair[0]:
+                yield data, arm, rival, pair
+
+
 def differences(rivals=RIVALS, file="results/ablation.csv"):
     """The shipped arm against others, on the seeds that both have."""
-    groups = by_arm(file)
-    lines = []
-    for data in sorted({key[0] for key in groups}):
-        for rival in rivals:
-            pair = beside_shipped(groups, data, rival)
-            if pair[0]:
-                lines.append(_line((data, NAMES[rival]), pair))
+    lines = [
+        _line((data, NAMES[rival]), pair)
+        for data, _, rival, pair in _compared(
+            [(SHIPPED, rival) for rival in rivals], file
+        )
+    ]
     return _table(("set", "against"), lines)
 
 
@@ -99,15 +108,10 @@ def whole_differences():
 
 def others():
     """Other arms against each other."""
-    groups = by_arm()
-    lines = []
-    for data in sorted({key[0] for key in groups}):
-        for arm, rival in OTHERS:
-            pair = on_common_seeds(
-                *(groups.get((data, name), []) for name in (arm, rival))
-            )
-            if pair[0]:
-                lines.append(_line((data, NAMES[arm], NAMES[rival]), pair))
+    lines = [
+        _line((data, NAMES[arm], NAMES[rival]), pair)
+        for data, arm, rival, pair in _compared(OTHERS, "results/ablation.csv")
+    ]
     return _table(("set", "arm", "against"), lines)
 
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 from ablation_rows import BASELINE
-from ablation_rows import beside_shipped
+from ablation_rows import SHIPPED
+from ablation_rows import beside
 from ablation_rows import by_arm
 from markdown import table
 
@@ -39,7 +40,7 @@ def goals():
     for words, rival, measure, least in GOALS:
         line = [words, f"{least:g}"]
         for (data, _), groups in columns.items():
-            new, old = beside_shipped(groups, data, rival)
+            new, old = beside(groups, data, SHIPPED, rival)
             if not new:
                 line.append("-")
                 continue
